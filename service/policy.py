@@ -176,6 +176,8 @@ def _max_tokens(policy: Policy, request: ChatRequest) -> int:
 
 
 def _named(names: frozenset[str]) -> str:
+    if not names:
+        return "none"
     named = sorted(names)[:NAMES_MAX]
     more = f", and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
     return ", ".join(named) + more

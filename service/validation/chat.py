@@ -9,7 +9,7 @@ from cohort.v1.chat_pb2 import (
     Tool,
 )
 from service.validation.content import document
-from service.validation.images import check_total
+from service.validation.images import check_images_bytes
 from service.validation.messages import messages
 from service.validation.rules import PASSES, Rules, each, nested
 from service.validation.values import count, json_object, model, one_of, real, tool_name, whole, word
@@ -30,8 +30,10 @@ def violations_of_chat(request: ChatRequest, *, stream: bool) -> list[Violation]
 
 def _walk(findings: Findings, request: ChatRequest) -> None:
     _CHAT.check(findings, "", request)
-    if findings.images:
-        check_total(findings, "messages", IMAGES_MAX)
+    if findings.images > IMAGES_MAX:
+        bounds = f"may hold at most {IMAGES_MAX} images in all"
+        findings.add("messages", ViolationReason.TOO_MANY, f"{bounds}; holds {findings.images}")
+    check_images_bytes(findings, "messages")
     if request.HasField("response_format"):
         others = [name for name in ("tools", "documents") if getattr(request, name)]
         if others:

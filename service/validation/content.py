@@ -35,7 +35,7 @@ def other_block(findings: Findings, field: str, value: str) -> None:
     json_object(findings, field, value)
     if len(findings.violations) > reported:
         return
-    members = json.loads(value, object_pairs_hook=list, parse_int=str, parse_float=str)
+    members = json.loads(value, object_pairs_hook=list, parse_int=float)  # int() has a limit
     kinds = [kind for name, kind in members if name.casefold() == "type"]
     if len(kinds) != 1 or not isinstance(kinds[0], str) or not kinds[0]:
         findings.add(field, ViolationReason.INVALID_JSON, f"must have one text member type; has {len(kinds)}")

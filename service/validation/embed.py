@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cohort.v1.embed_pb2 import EmbedInput, EmbedRequest
 from service.validation.content import block
-from service.validation.images import check_total, image_url
+from service.validation.images import check_images_bytes, image_url
 from service.validation.rules import Rule, Rules, each, nested
 from service.validation.values import count, model, one_of, whole
 from service.validation.violation import Findings, Violation, ViolationReason, collect
@@ -30,8 +30,7 @@ def _walk(findings: Findings, request: EmbedRequest) -> None:
         findings.add("texts", ViolationReason.REQUIRED, "one of texts, images and inputs is required")
     for kind in kinds[1:]:
         findings.add(kind, ViolationReason.CONFLICT, f"must not be set together with {kinds[0]}")
-    if findings.images:
-        check_total(findings, "images" if request.images else "inputs", INPUTS_MAX)
+    check_images_bytes(findings, "images" if request.images else "inputs")
 
 
 def _at_most(inputs_max: int, rule: Rule) -> Rule:

@@ -37,11 +37,8 @@ def image_url(*, web: bool) -> Rule:
     return rule
 
 
-def check_total(findings: Findings, field: str, images_max: int) -> None:
-    """Checks what has been counted against Cohere's bounds for one request."""
-    if findings.images > images_max:
-        bounds = f"may hold at most {images_max} images in all"
-        findings.add(field, ViolationReason.TOO_MANY, f"{bounds}; holds {findings.images}")
+def check_images_bytes(findings: Findings, field: str) -> None:
+    """Checks the size of all images met, which stand in *field*."""
     if findings.images_bytes > IMAGES_BYTES_MAX:
         bounds = f"may hold images of at most {IMAGES_BYTES_MAX} bytes in all, decoded"
         findings.add(field, ViolationReason.TOO_LARGE, f"{bounds}; holds {findings.images_bytes}")

@@ -1,0 +1,61 @@
+"""Rows of the tables: a request written as JSON members, and exactly what must be found in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from cohort.v1.chat_pb2 import ChatRequest
+from cohort.v1.embed_pb2 import EmbedRequest
+from cohort.v1.rerank_pb2 import RerankRequest
+from service.validation import Violation, violations_of_chat, violations_of_embed, violations_of_rerank
+
+Members: TypeAlias = Mapping[str, Any]
+AnyRequest: TypeAlias = ChatRequest | EmbedRequest | RerankRequest
+
+CHAT: Members = {"model": "command-a-03-2025", "messages": [{"role": "user", "text": "Hi"}]}
+EMBED: Members = {"model": "embed-v4.0", "input_type": "search_document", "texts": ["Hi"]}
+RERANK: Members = {"model": "rerank-v3.5", "query": "Hi", "documents": ["Hello", "Bye"]}
+
+
+class Row(NamedTuple):
+    """One request and the paths and reasons found in it, in order.
+
+    Attributes:
+        what: What is wrong, as the test's id.
+        members: Members that replace those of a valid request.
+        found: Pairs of path and reason.
+    """
+
+    what: str
+    members: Members
+    found: Sequence[tuple[str, str]]
+
+
+def chat(members: Members) -> ChatRequest:
+    return ParseDict({**CHAT, **members}, ChatRequest())
+
+
+def embed(members: Members) -> EmbedRequest:
+    return ParseDict({**EMBED, **members}, EmbedRequest())
+
+
+def rerank(members: Members) -> RerankRequest:
+    return ParseDict({**RERANK, **members}, RerankRequest())
+
+
+def violations_of(request: Message) -> list[Violation]:
+    match request:
+        case ChatRequest():
+            return violations_of_chat(request, stream=False)
+        case EmbedRequest():
+            return violations_of_embed(request)
+        case RerankRequest():
+            return violations_of_rerank(request)
+        case _:
+            raise TypeError(request)
+
+
+def found_in(request: Message) -> list[tuple[str, str]]:
+    return [(violation.field, violation.reason) for violation in violations_of(request)]

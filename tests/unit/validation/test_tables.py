@@ -1,0 +1,53 @@
+"""Each row of the tables: exactly what must be found, and nothing where nothing is wrong."""
+
+import pytest
+from google.protobuf.message import Message
+
+from service.validation import ViolationReason
+from tests.unit.validation.chat_rows import CHAT_ROWS
+from tests.unit.validation.embed_rows import EMBED_ROWS, RERANK_ROWS
+from tests.unit.validation.message_rows import MESSAGE_ROWS
+from tests.unit.validation.passing_rows import PASSING_CHATS, PASSING_EMBEDS, PASSING_RERANKS
+from tests.unit.validation.tables import Members, Row, chat, embed, found_in, rerank
+
+REFUSED = [
+    *((chat, row) for row in CHAT_ROWS),
+    *((chat, row) for row in MESSAGE_ROWS),
+    *((embed, row) for row in EMBED_ROWS),
+    *((rerank, row) for row in RERANK_ROWS),
+]
+PASSING = [
+    *((chat, what, members) for what, members in PASSING_CHATS.items()),
+    *((embed, what, members) for what, members in PASSING_EMBEDS.items()),
+    *((rerank, what, members) for what, members in PASSING_RERANKS.items()),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "row"), [pytest.param(make, row, id=f"{make.__name__}: {row.what}") for make, row in REFUSED]
+)
+def test_a_bad_value_is_found_by_path_and_reason_and_nothing_else_is(make: type, row: Row) -> None:
+    assert found_in(make(row.members)) == list(row.found)
+
+
+@pytest.mark.parametrize(
+    ("make", "members"),
+    [pytest.param(make, members, id=f"{make.__name__}: {what}") for make, what, members in PASSING],
+)
+def test_a_value_that_cohere_takes_passes(make: type, members: Members) -> None:
+    request: Message = make(members)
+
+    assert found_in(request) == []
+
+
+def test_the_rows_reach_every_reason_but_the_last() -> None:
+    reached = {reason for _, row in REFUSED for _, reason in row.found}
+    print(f"\nvalidation: {len(REFUSED)} rows refused, {len(PASSING)} rows passing, {len(reached)} reasons")
+
+    assert reached == set(ViolationReason) - {ViolationReason.MORE_VIOLATIONS}
+
+
+def test_no_row_stands_twice() -> None:
+    names = [(make.__name__, row.what) for make, row in REFUSED]
+
+    assert len(names) == len(set(names))
