@@ -21,9 +21,9 @@ _WEB_URL = re.compile(r"https://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 def image_url(*, web: bool) -> Rule:
     """The URL of an image: a data URI or, if *web*, an https URL. Counts the image and its bytes."""
-    forms = "a data URI (data:image/...;base64,...)"
+    forms = "an image as a data URI in base64"
     if web:
-        forms = f"an https URL of at most {WEB_URL_CHARS_MAX} characters or {forms}"
+        forms = f"{forms} or an https URL of {WEB_URL_CHARS_MAX} characters"
 
     def rule(findings: Findings, field: str, value: str) -> None:
         findings.images += 1

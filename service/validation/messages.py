@@ -1,7 +1,6 @@
 """What a chat message may hold, by its role. Structure the contract's flat message cannot enforce."""
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from cohort.v1.chat_pb2 import ChatMessage, Citation, FunctionCall, Source, ToolCall
@@ -16,38 +15,43 @@ _ROLES_OF_TEXT_ALONE = frozenset({"assistant", "system", "user"})
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What a message of one role may hold beside its role, `text` and `content`.
+    """What a message of one role may hold.
 
     Attributes:
         content: The rule for its blocks.
-        fields: The other fields it may set.
-        instead_of_content: Those of them that may stand without `text` and `content`.
-        required: Those of them it must set.
+        allowed: The fields it may set.
+        required: The fields it must set.
+        alternatives: The fields of which it must set one.
     """
 
     content: Rule
-    fields: frozenset[str] = frozenset()
-    instead_of_content: frozenset[str] = frozenset()
-    required: frozenset[str] = frozenset()
+    allowed: frozenset[str]
+    required: frozenset[str]
+    alternatives: frozenset[str]
 
 
-def _blocks(role: str, *kinds: str) -> Rule:
-    return each(block(*kinds, "other_json", place=f"a message of role {role}", web_images=True))
+def _role(
+    name: str,
+    *kinds: str,
+    may: tuple[str, ...] = (),
+    must: tuple[str, ...] = (),
+    instead_of_content: tuple[str, ...] = (),
+) -> _Role:
+    return _Role(
+        each(block(*kinds, "other_json", place=f"a message of role {name}", web_images=True)),
+        allowed=frozenset({"role", "text", "content", *may, *must, *instead_of_content}),
+        required=frozenset(must),
+        alternatives=frozenset({"text", "content", *instead_of_content}),
+    )
 
 
 _ROLES = {
-    "assistant": _Role(
-        _blocks("assistant", "text", "thinking"),
-        fields=frozenset({"citations", "tool_calls", "tool_plan"}),
-        instead_of_content=frozenset({"tool_calls", "tool_plan"}),
+    "assistant": _role(
+        "assistant", "text", "thinking", may=("citations",), instead_of_content=("tool_calls", "tool_plan")
     ),
-    "system": _Role(_blocks("system", "text")),
-    "tool": _Role(
-        _blocks("tool", "text", "document"),
-        fields=frozenset({"tool_call_id"}),
-        required=frozenset({"tool_call_id"}),
-    ),
-    "user": _Role(_blocks("user", "text", "image_url")),
+    "system": _role("system", "text"),
+    "tool": _role("tool", "text", "document", must=("tool_call_id",)),
+    "user": _role("user", "text", "image_url"),
 }
 _ANY_BLOCKS = each(
     block("text", "thinking", "image_url", "document", "other_json", place="a message", web_images=True)
@@ -67,7 +71,7 @@ def messages(findings: Findings, field: str, value: Sequence[ChatMessage]) -> No
 
 
 def _message(findings: Findings, path: str, message: ChatMessage) -> None:
-    present = {descriptor.name: value for descriptor, value in message.ListFields()}
+    present = {descriptor.name for descriptor, _ in message.ListFields()}
     _MESSAGE.check(findings, f"{path}.", message)
     role = _ROLES.get(message.role)
     if "content" in present:
@@ -76,18 +80,17 @@ def _message(findings: Findings, path: str, message: ChatMessage) -> None:
         if "text" in present:
             findings.add(f"{path}.content", ViolationReason.CONFLICT, "must not be set together with text")
     if role is not None:
-        _fields_of_role(findings, path, message.role, role, present.keys())
+        _fields_of_role(findings, path, role, present)
 
 
-def _fields_of_role(findings: Findings, path: str, name: str, role: _Role, present: AbstractSet[str]) -> None:
-    for field in sorted(present - role.fields - {"role", "text", "content"}):
-        findings.add(f"{path}.{field}", ViolationReason.NOT_ALLOWED, f"a message of role {name} has none")
+def _fields_of_role(findings: Findings, path: str, role: _Role, present: set[str]) -> None:
+    for field in sorted(present - role.allowed):
+        findings.add(f"{path}.{field}", ViolationReason.NOT_ALLOWED, "a message of this role has none")
     for field in sorted(role.required - present):
-        findings.add(f"{path}.{field}", ViolationReason.REQUIRED, f"a message of role {name} must have one")
-    if present.isdisjoint({"text", "content"} | role.instead_of_content):
-        others = "".join(f", {field}" for field in sorted(role.instead_of_content))
-        description = f"a message of role {name} must have one of text, content{others}"
-        findings.add(f"{path}.text", ViolationReason.REQUIRED, description)
+        findings.add(f"{path}.{field}", ViolationReason.REQUIRED, "a message of this role must have one")
+    if role.alternatives.isdisjoint(present):
+        fields = ", ".join(sorted(role.alternatives))
+        findings.add(f"{path}.text", ViolationReason.REQUIRED, f"must have one of {fields}")
 
 
 def _source(findings: Findings, field: str, value: Source) -> None:

@@ -64,7 +64,7 @@ class Rules:
             for descriptor in self.required:
                 if descriptor not in present:
                     field = path + descriptor.name
-                    findings.add(field, ViolationReason.REQUIRED, "is required and must not be empty")
+                    findings.add(field, ViolationReason.REQUIRED, "is required")
 
 
 def nested(rules: Rules) -> Rule:

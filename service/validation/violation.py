@@ -10,8 +10,19 @@ from google.protobuf.message import Message
 VIOLATIONS_MAX = 100
 """More are not listed: one last `MORE_VIOLATIONS` stands for the rest, and the walk ends there."""
 
-PARTS_MAX = 10_000
-"""Parts of one request. Of Cohere's models none has a context for more, and the walk stays below 10 ms."""
+VIOLATIONS_BYTES_MAX = 5_000
+"""The same for their size, as far as fields and descriptions are long.
+
+They travel in a response header. Many clients take at most 8 KiB of headers and tell their caller
+RESOURCE_EXHAUSTED in place of a longer status; base64, which some of them ask for, makes 6.7 KB of these.
+"""
+
+PARTS_MAX = 5_000
+"""Parts of one request: 50 tokens each fill the largest context of Cohere's, and walking them takes 12 ms."""
+
+
+_FRAME_BYTES = 8
+"""What protobuf adds to the three texts of a violation."""
 
 
 class ViolationReason(enum.StrEnum):
@@ -64,19 +75,20 @@ class Findings:
     """What the walk over one request has found so far.
 
     Attributes:
-        violations: At most `VIOLATIONS_MAX`, and one that says there are more.
+        violations: At most `VIOLATIONS_MAX` and `VIOLATIONS_BYTES_MAX`, and one that says there are more.
         parts: Messages, blocks, documents, tools, tool calls, citations and sources met.
         images: Images met.
         images_bytes: Bytes of the images that came within the request, decoded.
     """
 
-    __slots__ = ("images", "images_bytes", "parts", "violations")
+    __slots__ = ("_bytes_left", "images", "images_bytes", "parts", "violations")
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
         self.parts = 0
         self.images = 0
         self.images_bytes = 0
+        self._bytes_left = VIOLATIONS_BYTES_MAX
 
     def add(self, field: str, reason: ViolationReason, description: str) -> None:
         """Lists a violation.
@@ -84,8 +96,9 @@ class Findings:
         Raises:
             WalkEnded: The list is full.
         """
-        if len(self.violations) == VIOLATIONS_MAX:
-            more = f"and more: only the first {VIOLATIONS_MAX} violations are listed"
+        self._bytes_left -= len(field) + len(reason) + len(description) + _FRAME_BYTES
+        if self._bytes_left < 0 or len(self.violations) == VIOLATIONS_MAX:
+            more = f"and more: only the first {len(self.violations)} violations are listed"
             self.violations.append(Violation("", ViolationReason.MORE_VIOLATIONS.value, more))
             raise WalkEnded
         self.violations.append(Violation(field, reason.value, description))

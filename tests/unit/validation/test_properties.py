@@ -1,8 +1,10 @@
 """What holds of the validation of any request."""
 
+import importlib
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from service.validation import (
     violations_of_embed,
     violations_of_rerank,
 )
-from service.validation.violation import PARTS_MAX
+from service.validation.violation import PARTS_MAX, VIOLATIONS_BYTES_MAX
 from tests.unit.validation.chat_rows import JSON_ROWS, NUMBER_ROWS, THINKING_ROWS, TOOL_ROWS, WORD_ROWS
 from tests.unit.validation.strategies import VALID_REQUESTS, anything
 from tests.unit.validation.tables import Row, chat, embed, found_in, rerank, violations_of
@@ -114,7 +116,20 @@ def test_no_text_of_the_request_is_repeated_in_a_violation(request_type: type[Me
         assert not [violation for violation in found if "Secret" in violation.description + violation.field]
 
 
-@pytest.mark.parametrize("bad", [VIOLATIONS_MAX - 1, VIOLATIONS_MAX, VIOLATIONS_MAX + 1, 5_000])
+def test_the_violations_of_the_worst_chat_fit_into_a_response_header() -> None:
+    request = chat({"messages": [{"role": "user", "content": [{"image_url": {"url": "http://a"}}] * 200}]})
+    found = violations_of_chat(request, stream=False)
+    sent = importlib.import_module("google.rpc.error_details_pb2").BadRequest(
+        field_violations=[asdict(violation) for violation in found]
+    )
+
+    assert VIOLATIONS_BYTES_MAX * 0.9 < sent.ByteSize() < VIOLATIONS_BYTES_MAX + 100
+    assert found[-1] == Violation(
+        "", "MORE_VIOLATIONS", f"and more: only the first {len(found) - 1} violations are listed"
+    )
+
+
+@pytest.mark.parametrize("bad", [VIOLATIONS_MAX - 1, VIOLATIONS_MAX, VIOLATIONS_MAX + 1, 4_000])
 def test_at_most_a_hundred_violations_are_listed_and_one_that_says_there_are_more(bad: int) -> None:
     request = chat({})
     request.tools.extend([Tool()] * bad)
