@@ -1,0 +1,55 @@
+"""One Cohere client per team: which key, which base URL, which model's floats can be trusted as base64."""
+
+from dataclasses import dataclass
+
+from yarl import URL
+
+from clients.codec.embed import FloatsAs
+from clients.cohere_key import CohereKey, KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Leave to make one attempt: the key version it uses and where it goes."""
+
+    key: CohereKey
+    base_url: URL
+
+
+class TeamClient:
+    """The outbound side of one team."""
+
+    def __init__(self, team: str, base_url: URL, keys: KeyRing) -> None:
+        self.team = team
+        self.base_url = base_url
+        self.keys = keys
+
+    async def slot(self) -> Slot:
+        """Grants leave for one attempt.
+
+        Raises:
+            UpstreamError: COHERE_KEY_MISSING.
+        """
+        return Slot(self.keys.current(), self.base_url)
+
+
+class FloatTrust:
+    """Remembers, per base URL and model, whether base64 embeddings equal the JSON floats bit for bit.
+
+    Cohere documents base64 as the float32 bytes but not their order, so the first real Embed asks for both
+    and compares; there is no probe that costs money by itself. What differs once is read as floats from then on.
+    """
+
+    def __init__(self) -> None:
+        self._equal: dict[tuple[URL, str], bool] = {}
+
+    def floats_as(self, base_url: URL, model: str) -> FloatsAs:
+        """How to ask for floats now."""
+        equal = self._equal.get((base_url, model))
+        if equal is None:
+            return FloatsAs.BOTH
+        return FloatsAs.BASE64 if equal else FloatsAs.FLOAT
+
+    def learn(self, base_url: URL, model: str, *, equal: bool) -> None:
+        """Keeps the outcome of one comparison; a difference is never forgotten."""
+        self._equal[base_url, model] = equal and self._equal.get((base_url, model), True)

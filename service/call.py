@@ -1,0 +1,92 @@
+"""Call: what is known about the RPC in flight, from its first line to its audit record."""
+
+import asyncio
+import contextvars
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cohort.v1.usage_pb2 import BilledUnits
+from service.errors import DeadlineTooShort
+from service.identity.principal import Principal
+
+if TYPE_CHECKING:
+    from service.snapshot import Snapshot
+
+ATTEMPT_TIME_MIN_MS = 100
+"""With less than this left an attempt is not begun: it could only cost money."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One RPC. Interceptors and servicers fill it; the audit interceptor reports it."""
+
+    rpc: str
+    """Full method path, e.g. /cohort.v1.GatewayService/Chat."""
+    snapshot: "Snapshot"
+    """What holds for this call from beginning to end, whatever is reloaded meanwhile."""
+    deadline_s: float
+    """When our answer must leave, on the event loop's clock."""
+    peer: str = ""
+    metadata: Iterable[tuple[str, str | bytes]] = ()
+    call_id: str = field(default_factory=lambda: new_call_id(time.time_ns(), os.urandom(10)))
+    started_ns: int = field(default_factory=time.perf_counter_ns)
+    principal: Principal | None = None
+    credential_problem: str = ""
+    model: str = ""
+    request_bytes: int = 0
+    attempts: int = 0
+    key_version: int = 0
+    upstream_status: int = 0
+    upstream_ns: int = 0
+    debug_trace_id: str = ""
+    upstream_warning: str = ""
+    billed_units: BilledUnits | None = None
+    events: int = 0
+    detached: bool = False
+    """The caller has left; the attempt runs on without it."""
+
+    def require_time_for_an_attempt(self) -> None:
+        """Refuses to begin an attempt that could not end in time.
+
+        Raises:
+            DeadlineTooShort: Less than `ATTEMPT_TIME_MIN_MS` is left.
+        """
+        remaining_ms = int((self.deadline_s - asyncio.get_running_loop().time()) * 1000)
+        if remaining_ms < ATTEMPT_TIME_MIN_MS:
+            raise DeadlineTooShort(max(remaining_ms, 0), ATTEMPT_TIME_MIN_MS)
+
+    @property
+    def caller(self) -> Principal:
+        """Who calls; known once the auth interceptor has passed the call on."""
+        if self.principal is None:
+            raise RuntimeError("the call is not authenticated")
+        return self.principal
+
+
+_current: contextvars.ContextVar[Call] = contextvars.ContextVar("call")
+
+
+def current_call() -> Call:
+    """The call of the running RPC."""
+    return _current.get()
+
+
+def enter(call: Call) -> None:
+    """Makes *call* the current one, for the rest of this RPC's own task."""
+    _current.set(call)
+
+
+def new_call_id(now_ns: int, entropy: bytes) -> str:
+    """Makes a UUIDv7 (RFC 9562 section 5.7), so that ids sort by time.
+
+    Args:
+        now_ns: Unix time in nanoseconds.
+        entropy: Ten random bytes.
+    """
+    number = (now_ns // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(entropy)
+    number = number & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

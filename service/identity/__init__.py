@@ -1,0 +1,1 @@
+"""Who calls: a credential becomes a Principal, or the caller is refused."""

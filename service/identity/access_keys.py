@@ -1,0 +1,115 @@
+"""Access keys: their format, their making and their check.
+
+    cohort_<environment>_<id: 12 base62 digits>_<secret: 43><checksum: 6>
+
+The checksum (CRC-32 of all before it) lets garbage be refused, and leaked keys be found by scanners, without a
+lookup. At rest stands HMAC-SHA256 under a pepper: who can read or write the list of hashes can neither test
+guesses nor forge an entry. A secret of 256 random bits needs no slow hash.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from service.identity.principal import Principal
+
+METHOD = "access_key"
+PREFIX = "cohort_"
+ACCESS_KEY_CHARS_MAX = 128
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_CHARS, _SECRET_CHARS, _CHECKSUM_CHARS = 12, 43, 6
+_SHAPE = re.compile(r"cohort_([a-z0-9]{1,16})_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
+
+
+class AccessKeyRefused(Exception):
+    """Why an access key was refused; for the log alone, callers all get the same answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKeyRecord:
+    """What is kept of an access key; nothing in it gives access."""
+
+    id: str
+    digest: bytes
+    pepper_version: str
+    principal: Principal
+    expires_at_s: float
+
+
+class AccessKeys:
+    """Checks access keys against an immutable list of records.
+
+    Args:
+        environment: The environment whose keys are accepted.
+        peppers: Pepper version → pepper.
+        records: One per access key.
+    """
+
+    def __init__(
+        self, environment: str, peppers: Mapping[str, bytes], records: Iterable[AccessKeyRecord]
+    ) -> None:
+        self._environment = environment
+        self._peppers = dict(peppers)
+        self._records = {record.id: record for record in records}
+        # An unknown id is compared like a known one, so that time does not tell which ids exist.
+        self._nobody = AccessKeyRecord(
+            "", bytes(32), next(iter(self._peppers), ""), Principal("", "", frozenset(), METHOD, ""), 0.0
+        )
+
+    def principal_of(self, access_key: str, now_s: float) -> Principal:
+        """Turns an access key into who presents it.
+
+        Args:
+            access_key: As received.
+            now_s: The time, Unix seconds.
+
+        Raises:
+            AccessKeyRefused: Malformed, of another environment, unknown, or expired.
+        """
+        parsed = _SHAPE.fullmatch(access_key) if len(access_key) <= ACCESS_KEY_CHARS_MAX else None
+        if parsed is None or access_key[-_CHECKSUM_CHARS:] != checksum_of(access_key[:-_CHECKSUM_CHARS]):
+            raise AccessKeyRefused("malformed access key")
+        if parsed[1] != self._environment:
+            raise AccessKeyRefused("access key of another environment")
+        record = self._records.get(parsed[2], self._nobody)
+        pepper = self._peppers.get(record.pepper_version, b"")
+        genuine = hmac.compare_digest(digest_of(access_key, pepper), record.digest)
+        if record is self._nobody:
+            raise AccessKeyRefused("unknown access key")
+        if not genuine:
+            raise AccessKeyRefused(f"wrong secret for access key {record.id}")
+        if now_s >= record.expires_at_s:
+            raise AccessKeyRefused(f"expired access key {record.id}")
+        return record.principal
+
+
+def create(environment: str) -> tuple[str, str]:
+    """Makes a new access key and returns (its id, the whole key). The key is never stored."""
+    key_id = "".join(secrets.choice(_BASE62) for _ in range(_ID_CHARS))
+    # 43 digits of base62 hold 256 bits: log2(62) x 43 = 256.03.
+    secret = _base62(secrets.randbits(256), _SECRET_CHARS)
+    body = f"{PREFIX}{environment}_{key_id}_{secret}"
+    return key_id, body + checksum_of(body)
+
+
+def digest_of(access_key: str, pepper: bytes) -> bytes:
+    """HMAC-SHA256 of the whole access key: what is kept instead of it (32 bytes)."""
+    return hmac.digest(pepper, access_key.encode(), hashlib.sha256)
+
+
+def checksum_of(text: str) -> str:
+    """CRC-32 in six base62 digits."""
+    return _base62(zlib.crc32(text.encode()), _CHECKSUM_CHARS)
+
+
+def _base62(number: int, digits: int) -> str:
+    out: list[str] = []
+    for _ in range(digits):
+        number, rest = divmod(number, 62)
+        out.append(_BASE62[rest])
+    return "".join(reversed(out))

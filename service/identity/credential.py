@@ -1,0 +1,45 @@
+"""The one credential in a call's metadata, or why there is not exactly one."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from service.errors import CredentialAmbiguous, CredentialMissing, CredentialRejected
+
+CREDENTIAL_CHARS_MAX = 8192
+
+
+class Credential(NamedTuple):
+    """What a caller presented. Never logged."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "<Credential>"
+
+
+def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credential:
+    """Finds the credential: `x-api-key: KEY` or `authorization: Bearer CREDENTIAL`, exactly one of all.
+
+    Raises:
+        CredentialMissing: None.
+        CredentialAmbiguous: More than one, alike or not.
+        CredentialRejected: It is empty, too long, of another scheme, or not text.
+    """
+    found: list[tuple[str, str | bytes]] = [
+        (key, value) for key, value in metadata or () if key in {"x-api-key", "authorization"}
+    ]
+    if not found:
+        raise CredentialMissing
+    if len(found) > 1:
+        raise CredentialAmbiguous
+    key, value = found[0]
+    if not isinstance(value, str):
+        raise CredentialRejected("not text")
+    if key == "authorization":
+        scheme, _, value = value.partition(" ")
+        if scheme.lower() != "bearer":
+            raise CredentialRejected("another scheme than Bearer")
+        value = value.strip()
+    if not value or len(value) > CREDENTIAL_CHARS_MAX:
+        raise CredentialRejected("empty or too long")
+    return Credential(value)

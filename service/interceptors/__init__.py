@@ -1,0 +1,1 @@
+"""What surrounds every call: errors, telemetry, audit, identity. `service.server` holds their order and its reason."""

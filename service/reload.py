@@ -1,0 +1,70 @@
+"""Takes a changed config into force whole or not at all, without dropping a call."""
+
+from pathlib import Path
+
+import structlog
+
+from service import config
+from service.config import Config, ConfigError
+from service.snapshot import Snapshot, snapshot_of
+
+_log = structlog.get_logger()
+
+
+class Reloader:
+    """Holds the snapshot in force.
+
+    Args:
+        snapshot: The first one.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def reload(self) -> bool:
+        """Reads the config again; True if it is in force now.
+
+        A config that is wrong, or that changes what only a restart can change, leaves the old one in force and
+        says so in the log.
+        """
+        before = self.snapshot.loaded
+        try:
+            # The environment of a running process does not change; it is read again for its references' sake.
+            loaded = config.load(before.file)
+            problems = _restart_needed(before.config, loaded.config)
+            if problems:
+                raise ConfigError(problems)
+            self.snapshot = snapshot_of(loaded, self.snapshot)
+        except ConfigError as error:
+            _log.error("reload refused", problems=error.problems)
+            return False
+        _log.info("reloaded", teams=len(self.snapshot.clients), access_keys=len(loaded.config.access_keys))
+        return True
+
+    def renew_keys(self) -> None:
+        """Reads every team's Cohere key from its source again."""
+        for client in self.snapshot.clients.values():
+            if client.keys.renew():
+                _log.info("cohere key changed", team=client.team, key_version=client.keys.current().version)
+            elif client.keys.problem:
+                _log.error("cohere key not readable", team=client.team, problem=client.keys.problem)
+
+    def config_files(self) -> list[Path]:
+        """The files whose change calls for a reload: the config and its peppers."""
+        loaded = self.snapshot.loaded
+        peppers = (loaded.secret(reference).path for reference in loaded.config.peppers.values())
+        return [loaded.file, *(path for path in peppers if path is not None)]
+
+    def key_files(self) -> list[Path]:
+        """The files that hold Cohere keys now."""
+        paths = (client.keys.source.path for client in self.snapshot.clients.values())
+        return [path for path in paths if path is not None]
+
+
+def _restart_needed(before: Config, after: Config) -> list[str]:
+    def fixed(one: Config) -> dict[str, object]:
+        cohere = one.cohere.model_dump(exclude={"base_url"})
+        return {"server": one.server, "metrics": one.metrics, "tracing": one.tracing, "cohere": cohere}
+
+    old, new = fixed(before), fixed(after)
+    return [f"{section}: a change needs a restart" for section in old if old[section] != new[section]]

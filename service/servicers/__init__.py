@@ -1,0 +1,1 @@
+"""The RPCs: each servicer is a pipeline of named steps and nothing else."""

@@ -1,0 +1,96 @@
+"""What one config says, made ready for calls: who may call, what each team may use, how it reaches Cohere.
+
+Immutable; a reload makes a new one. A call keeps the snapshot it began with.
+"""
+
+from dataclasses import dataclass
+
+from yarl import URL
+
+from clients.cohere_key import KeyRing
+from clients.errors import SecretMissing
+from clients.teams import TeamClient
+from service.config import ConfigError, LoadedConfig, TeamConfig
+from service.identity.access_keys import METHOD, AccessKeyRecord, AccessKeys
+from service.identity.principal import Principal
+from service.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state that calls read."""
+
+    loaded: LoadedConfig
+    access_keys: AccessKeys
+    policies: dict[str, Policy]
+    clients: dict[str, TeamClient]
+
+    def policy_of(self, team: str) -> Policy:
+        """The team's policy; every principal's team has one."""
+        return self.policies[team]
+
+    def client_of(self, team: str) -> TeamClient:
+        """The team's way to Cohere; every principal's team has one."""
+        return self.clients[team]
+
+
+def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapshot:
+    """Makes the snapshot of a config.
+
+    Args:
+        loaded: The config.
+        before: The snapshot in force, whose Cohere keys in memory stay if their reference did not change.
+
+    Raises:
+        ConfigError: A pepper cannot be read. A missing Cohere key is no such error: it stops its own team only.
+    """
+    config = loaded.config
+    return Snapshot(
+        loaded=loaded,
+        access_keys=_access_keys(loaded),
+        policies={name: _policy(name, team) for name, team in config.teams.items()},
+        clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
+    )
+
+
+def _access_keys(loaded: LoadedConfig) -> AccessKeys:
+    peppers: dict[str, bytes] = {}
+    problems: list[str] = []
+    for version, reference in loaded.config.peppers.items():
+        try:
+            peppers[version] = loaded.secret(reference).read().encode()
+        except SecretMissing as missing:
+            problems.append(f"peppers.{version}: {missing}")
+    if problems:
+        raise ConfigError(problems)
+    records = []
+    for key in loaded.config.access_keys:
+        pepper_version, _, digest = key.hash.partition(":")
+        principal = Principal(key.team, key.name, frozenset(key.scopes), METHOD, key.id)
+        records.append(
+            AccessKeyRecord(
+                key.id, bytes.fromhex(digest), pepper_version, principal, key.expires_at.timestamp()
+            )
+        )
+    return AccessKeys(loaded.config.environment, peppers, records)
+
+
+def _policy(name: str, team: TeamConfig) -> Policy:
+    return Policy(
+        team=name,
+        endpoints=frozenset(team.endpoints),
+        models=frozenset(team.models),
+        max_tokens_per_call=team.max_tokens_per_call,
+        max_input_tokens_per_call=team.max_input_tokens_per_call,
+    )
+
+
+def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:
+    source = loaded.secret(team.cohere_key)
+    known = before.clients.get(name) if before else None
+    if known is not None and known.keys.source.reference == source.reference:
+        keys = known.keys
+        keys.renew()
+    else:
+        keys = KeyRing(source)
+    return TeamClient(name, URL(team.base_url or loaded.config.cohere.base_url), keys)

@@ -1,0 +1,112 @@
+"""structlog as JSON lines on one stream, and the line that every call leaves."""
+
+import logging
+import time
+from typing import Any, BinaryIO
+
+import orjson
+import structlog
+
+from service.call import Call
+from service.status import Outcome
+
+UNTRUSTED_CHARS_MAX = 200
+
+
+def configure(stream: BinaryIO) -> None:
+    """Makes structlog write JSON lines to *stream*; libraries' own warnings join them."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Frames without their locals: a local may be a key or a prompt.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+            ),
+            structlog.processors.JSONRenderer(serializer=orjson.dumps),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.BytesLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = _ToStructlog()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class CallLog:
+    """Writes one line per call, and one more when an attempt outlived its caller.
+
+    The line holds who, what, how it ended and what Cohere billed; never content, never a credential. Text that
+    comes from outside is cut to `UNTRUSTED_CHARS_MAX` characters, and JSON escapes its control characters.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._write = stream.write
+        self._flush = stream.flush
+
+    def ended(self, call: Call, outcome: Outcome) -> None:
+        """A call's answer is about to leave, or its caller has left."""
+        self._line("call", call, outcome)
+
+    def drained(self, call: Call, outcome: Outcome) -> None:
+        """An attempt ended after its caller had left."""
+        self._line("drained", call, outcome)
+
+    def _line(self, event: str, call: Call, outcome: Outcome) -> None:
+        now_ns = time.time_ns()
+        line: dict[str, Any] = {
+            "event": event,
+            "level": "info",
+            "timestamp": _iso(now_ns),
+            "call_id": call.call_id,
+            "rpc": call.rpc,
+            "peer": call.peer,
+            "code": outcome.code,
+            "duration_ms": round((time.perf_counter_ns() - call.started_ns) / 1e6, 3),
+        }
+        if outcome.reason:
+            line["reason"] = outcome.reason
+        principal = call.principal
+        if principal is not None:
+            line["team"] = principal.team
+            line["principal"] = principal.name
+            line["method"] = principal.method
+            line["credential_id"] = principal.credential_id
+        if call.credential_problem:
+            line["credential_problem"] = call.credential_problem
+        if call.request_bytes:
+            line["request_bytes"] = call.request_bytes
+        if call.model:
+            line["model"] = call.model[:UNTRUSTED_CHARS_MAX]
+        if call.attempts:
+            self._add_attempts(line, call)
+        if call.detached:
+            line["detached"] = True
+        self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self._flush()
+
+    def _add_attempts(self, line: dict[str, Any], call: Call) -> None:
+        line["attempts"] = call.attempts
+        line["cohere_key_version"] = call.key_version
+        line["upstream_status"] = call.upstream_status
+        line["upstream_ms"] = round(call.upstream_ns / 1e6, 3)
+        if call.debug_trace_id:
+            line["debug_trace_id"] = call.debug_trace_id[:UNTRUSTED_CHARS_MAX]
+        if call.upstream_warning:
+            line["upstream_warning"] = call.upstream_warning[:UNTRUSTED_CHARS_MAX]
+        if call.events:
+            line["events"] = call.events
+        if call.billed_units is not None:
+            line["billed_units"] = {field.name: value for field, value in call.billed_units.ListFields()}
+
+
+class _ToStructlog(logging.Handler):
+    """Brings warnings of libraries into the same stream, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().warning("library", logger=record.name, message=record.getMessage()[:1000])
+
+
+def _iso(now_ns: int) -> str:
+    seconds, rest = divmod(now_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1000:06d}Z"

@@ -1,0 +1,97 @@
+"""Prometheus metrics, on a port of their own."""
+
+import asyncio
+import threading
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from service.call import Call
+from service.config import host_of
+from service.status import Outcome
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+_LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1)
+_LAG_INTERVAL_S = 0.05
+
+
+class Metrics:
+    """The service's own figures; label values come from the config and from us, never from a caller's text."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "cohort_calls", "Calls by outcome.", ("rpc", "team", "code", "reason"), registry=self.registry
+        )
+        self._durations = Histogram(
+            "cohort_call_duration_seconds", "Time from headers to answer.", ("rpc",),
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._in_flight = Gauge(
+            "cohort_calls_in_flight", "Calls being served.", ("rpc",), registry=self.registry
+        )
+        self._attempts = Counter(
+            "cohort_attempts", "HTTP requests to Cohere by status, 0 if no answer came.",
+            ("team", "status"), registry=self.registry,
+        )  # fmt: skip
+        self._drained = Counter(
+            "cohort_drained",
+            "Attempts that outlived their caller, by outcome.",
+            ("code",),
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "cohort_loop_lag_seconds", "How much later than asked the event loop woke up.",
+            buckets=_LAG_SECONDS, registry=self.registry,
+        )  # fmt: skip
+
+    def call_started(self, call: Call) -> None:
+        """An RPC of ours came in."""
+        self._in_flight.labels(call.rpc).inc()
+
+    def call_ended(self, call: Call, outcome: Outcome, seconds: float) -> None:
+        """Its answer leaves."""
+        team = call.principal.team if call.principal else ""
+        self._in_flight.labels(call.rpc).dec()
+        self._calls.labels(call.rpc, team, outcome.code, outcome.reason).inc()
+        self._durations.labels(call.rpc).observe(seconds)
+
+    def attempt_ended(self, team: str, status: int) -> None:
+        """One HTTP request to Cohere ended."""
+        self._attempts.labels(team, str(status)).inc()
+
+    def drained(self, outcome: Outcome) -> None:
+        """A detached attempt ended."""
+        self._drained.labels(outcome.code).inc()
+
+    async def watch_loop(self) -> None:
+        """Measures the event loop's lag until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asked_s = loop.time() + _LAG_INTERVAL_S
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            self._lag.observe(max(0.0, loop.time() - asked_s))
+
+    def serve(self, listen: str) -> "MetricsServer":
+        """Serves the metrics over HTTP from a thread of its own.
+
+        Raises:
+            OSError: The address cannot be bound.
+        """
+        server, thread = start_http_server(int(listen.rpartition(":")[2]), host_of(listen), self.registry)
+        return MetricsServer(server, thread)
+
+
+class MetricsServer:
+    """A running metrics port."""
+
+    def __init__(self, server: WSGIServer, thread: threading.Thread) -> None:
+        self._server = server
+        self._thread = thread
+        self.port: int = server.server_port
+
+    def close(self) -> None:
+        """Stops serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,54 @@
+"""The server's credentials from files, read again when they change, without a restart."""
+
+from pathlib import Path
+
+import grpc
+import structlog
+
+from service.config import ConfigError
+from service.watch import stamp_of
+
+_log = structlog.get_logger()
+
+
+class Certificate:
+    """A certificate and its private key.
+
+    Args:
+        certificate_file: PEM, the server's own certificate first.
+        private_key_file: PEM.
+    """
+
+    def __init__(self, certificate_file: Path, private_key_file: Path) -> None:
+        self._files = (certificate_file, private_key_file)
+        self._stamp = stamp_of(self._files)
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Credentials that follow the files: each new handshake uses what they hold then.
+
+        Raises:
+            ConfigError: The files cannot be read or are no key pair.
+        """
+        try:
+            first = self._read()
+        except OSError as error:
+            raise ConfigError([f"server.tls: {error.filename}: {error.strerror}"]) from None
+        return grpc.dynamic_ssl_server_credentials(first, self._renewed)
+
+    def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        # Called by gRPC's own thread at every handshake; None means "as before".
+        stamp = stamp_of(self._files)
+        if stamp == self._stamp:
+            return None
+        try:
+            configuration = self._read()
+        except OSError as error:
+            _log.error("certificate not readable", file=str(error.filename), problem=error.strerror)
+            return None
+        self._stamp = stamp
+        _log.info("certificate read again", file=str(self._files[0]))
+        return configuration
+
+    def _read(self) -> grpc.ServerCertificateConfiguration:
+        chain, key = (path.read_bytes() for path in self._files)
+        return grpc.ssl_server_certificate_configuration([(key, chain)])

