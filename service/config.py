@@ -19,6 +19,7 @@ from yarl import URL
 from clients.secrets.source import SecretSource, source_of
 
 ACCESS_KEY_LIFETIME_MAX = datetime.timedelta(days=365)
+CONFIG_FILE_DEFAULT = Path("/etc/cohort/cohort.toml")
 
 
 class ConfigError(Exception):
@@ -193,11 +194,7 @@ class Config(_Section):
 
     def _transport_security_problems(self) -> list[str]:
         server = self.server
-        if (
-            server.tls is None
-            and not server.plaintext_off_loopback
-            and not is_loopback(host_of(server.listen))
-        ):
+        if server.tls is None and not server.plaintext_off_loopback and not is_loopback(host_of(server.listen)):
             return [
                 "server.listen: other machines reach this address; configure server.tls, "
                 "or say server.plaintext_off_loopback = true"
@@ -239,6 +236,16 @@ def load(file: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
     except ValidationError as error:
         raise ConfigError([_problem(finding["loc"], finding["msg"]) for finding in error.errors()]) from None
     return LoadedConfig(config, file=file, environ=environ)
+
+
+def config_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the config lies unless a command says so: what COHORT_CONFIG names, or `CONFIG_FILE_DEFAULT`."""
+    return Path(environ.get("COHORT_CONFIG") or CONFIG_FILE_DEFAULT)
+
+
+def environment_variable(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """A variable that the commands know, such as a caller's COHORT_ACCESS_KEY; None if it is unset or empty."""
+    return environ.get(name) or None
 
 
 def _problem(path: tuple[int | str, ...], message: str) -> str:
