@@ -28,7 +28,29 @@ if _version_not_supported:
 
 
 class GatewayServiceStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """Calls Cohere on behalf of a team, with the team's Cohere key, within the team's policy.
+
+    Credential: exactly one in the metadata of each call, as `x-api-key: <access key>` or as `authorization:
+    Bearer <access key>`. None, two, or one that is not good is refused with UNAUTHENTICATED before the request's
+    body is received. Each rpc names the scope that the access key needs.
+
+    Deadline: set one. A call without one gets 60 seconds, a ChatStream 900; a very long one is shortened to the
+    service's own limit. A call that has less than 100 milliseconds left is refused before Cohere is asked.
+
+    Size: a message may have 32 MiB unless the service is configured otherwise.
+
+    Trailers of every answer and every refusal, except for refusals by gRPC itself, such as of an oversized
+    message:
+
+    * `x-call-id`: the id of the call. Name it when you ask for help.
+    * `grpc-status-details-bin`, errors only: a `google.rpc.Status` with one `google.rpc.ErrorInfo`, whose
+    `domain` is "cohort" and whose `reason` is the name of an ErrorReason without its prefix; and a
+    `google.rpc.BadRequest`, `google.rpc.QuotaFailure` or `google.rpc.RetryInfo` where the reason's comment
+    says so. Decide by the reason, never by the text of the message.
+
+    An answer may take up to three attempts at Cohere, but only where Cohere provably did no work for the ones
+    before. A caller who cancels may still be billed: what Cohere has begun, it bills.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -59,28 +81,55 @@ class GatewayServiceStub(object):
 
 
 class GatewayServiceServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """Calls Cohere on behalf of a team, with the team's Cohere key, within the team's policy.
+
+    Credential: exactly one in the metadata of each call, as `x-api-key: <access key>` or as `authorization:
+    Bearer <access key>`. None, two, or one that is not good is refused with UNAUTHENTICATED before the request's
+    body is received. Each rpc names the scope that the access key needs.
+
+    Deadline: set one. A call without one gets 60 seconds, a ChatStream 900; a very long one is shortened to the
+    service's own limit. A call that has less than 100 milliseconds left is refused before Cohere is asked.
+
+    Size: a message may have 32 MiB unless the service is configured otherwise.
+
+    Trailers of every answer and every refusal, except for refusals by gRPC itself, such as of an oversized
+    message:
+
+    * `x-call-id`: the id of the call. Name it when you ask for help.
+    * `grpc-status-details-bin`, errors only: a `google.rpc.Status` with one `google.rpc.ErrorInfo`, whose
+    `domain` is "cohort" and whose `reason` is the name of an ErrorReason without its prefix; and a
+    `google.rpc.BadRequest`, `google.rpc.QuotaFailure` or `google.rpc.RetryInfo` where the reason's comment
+    says so. Decide by the reason, never by the text of the message.
+
+    An answer may take up to three attempts at Cohere, but only where Cohere provably did no work for the ones
+    before. A caller who cancels may still be billed: what Cohere has begun, it bills.
+    """
 
     def Chat(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes the next message of a conversation and returns it whole. Scope: `chat`.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChatStream(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes the next message of a conversation and returns it event by event, as the model writes it. Scope:
+        `chat`. The status comes after the last event; a stream can fail after events were sent.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Embed(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Turns texts, images or mixtures of both into vectors. Scope: `embed`.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Rerank(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Orders documents by their relevance to a query. Scope: `rerank`.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -117,7 +166,29 @@ def add_GatewayServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GatewayService(object):
-    """Missing associated documentation comment in .proto file."""
+    """Calls Cohere on behalf of a team, with the team's Cohere key, within the team's policy.
+
+    Credential: exactly one in the metadata of each call, as `x-api-key: <access key>` or as `authorization:
+    Bearer <access key>`. None, two, or one that is not good is refused with UNAUTHENTICATED before the request's
+    body is received. Each rpc names the scope that the access key needs.
+
+    Deadline: set one. A call without one gets 60 seconds, a ChatStream 900; a very long one is shortened to the
+    service's own limit. A call that has less than 100 milliseconds left is refused before Cohere is asked.
+
+    Size: a message may have 32 MiB unless the service is configured otherwise.
+
+    Trailers of every answer and every refusal, except for refusals by gRPC itself, such as of an oversized
+    message:
+
+    * `x-call-id`: the id of the call. Name it when you ask for help.
+    * `grpc-status-details-bin`, errors only: a `google.rpc.Status` with one `google.rpc.ErrorInfo`, whose
+    `domain` is "cohort" and whose `reason` is the name of an ErrorReason without its prefix; and a
+    `google.rpc.BadRequest`, `google.rpc.QuotaFailure` or `google.rpc.RetryInfo` where the reason's comment
+    says so. Decide by the reason, never by the text of the message.
+
+    An answer may take up to three attempts at Cohere, but only where Cohere provably did no work for the ones
+    before. A caller who cancels may still be billed: what Cohere has begun, it bills.
+    """
 
     @staticmethod
     def Chat(request,
