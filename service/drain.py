@@ -32,9 +32,7 @@ class Drain:
         self._ended = ended
         self._detached: set[asyncio.Task[Any]] = set()
 
-    async def run(
-        self, call: Call, attempt: Coroutine[Any, Any, T], events: "EventWriter | None" = None
-    ) -> T:
+    async def run(self, call: Call, attempt: Coroutine[Any, Any, T], events: "EventWriter | None" = None) -> T:
         """Runs *attempt* until it ends or the caller leaves.
 
         Args:

@@ -169,9 +169,7 @@ class RequestBodyTimeout(CohortError):
     reason = reasons.ERROR_REASON_REQUEST_BODY_TIMEOUT
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(
-            f"The request message did not arrive within {timeout_s:g} s", timeout_s=f"{timeout_s:g}"
-        )
+        super().__init__(f"The request message did not arrive within {timeout_s:g} s", timeout_s=f"{timeout_s:g}")
 
 
 class DeadlineTooShort(CohortError):
@@ -238,9 +236,7 @@ class Refused(CohortError):
             details.append(
                 error_details_pb2.QuotaFailure(
                     violations=[
-                        error_details_pb2.QuotaFailure.Violation(
-                            subject=_QUOTAS[self.reason], description=self.message
-                        )
+                        error_details_pb2.QuotaFailure.Violation(subject=_QUOTAS[self.reason], description=self.message)
                     ]
                 )
             )

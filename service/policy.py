@@ -143,9 +143,7 @@ class InputTokensAboveCap(PolicyDenied):
         )
 
 
-def terms_of(
-    policy: Policy, endpoint: Endpoint, request: ChatRequest | EmbedRequest | RerankRequest
-) -> Terms:
+def terms_of(policy: Policy, endpoint: Endpoint, request: ChatRequest | EmbedRequest | RerankRequest) -> Terms:
     """Returns the terms of a call. *request* MUST have passed validation; it is not changed.
 
     Raises:

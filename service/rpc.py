@@ -30,9 +30,7 @@ class RpcOptions:
     body_timeout_s: float
 
 
-def add_service(
-    server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, options: RpcOptions
-) -> None:
+def add_service(server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, options: RpcOptions) -> None:
     """Registers every method of a service.
 
     Args:
@@ -63,11 +61,7 @@ def _handler(method: MethodDescriptor, behaviour: Callable[..., Any], options: R
         response: Message | None = await behaviour(request, context)
         return response
 
-    make = (
-        grpc.stream_stream_rpc_method_handler
-        if method.server_streaming
-        else grpc.stream_unary_rpc_method_handler
-    )
+    make = grpc.stream_stream_rpc_method_handler if method.server_streaming else grpc.stream_unary_rpc_method_handler
     return make(endpoint, None, response_class.SerializeToString)
 
 

@@ -216,6 +216,4 @@ def _reflects(config: Config) -> bool:
 
 def _refuse_slow_protobuf() -> None:
     if api_implementation.Type() != "upb":
-        raise ConfigError(
-            ["protobuf: the upb backend is missing; the pure Python one recurses on hostile input"]
-        )
+        raise ConfigError(["protobuf: the upb backend is missing; the pure Python one recurses on hostile input"])

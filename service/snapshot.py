@@ -68,9 +68,7 @@ def _access_keys(loaded: LoadedConfig) -> AccessKeys:
         pepper_version, _, digest = key.hash.partition(":")
         principal = Principal(key.team, key.name, frozenset(key.scopes), METHOD, key.id)
         records.append(
-            AccessKeyRecord(
-                key.id, bytes.fromhex(digest), pepper_version, principal, key.expires_at.timestamp()
-            )
+            AccessKeyRecord(key.id, bytes.fromhex(digest), pepper_version, principal, key.expires_at.timestamp())
         )
     return AccessKeys(loaded.config.environment, peppers, records)
 

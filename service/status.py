@@ -53,9 +53,7 @@ def cohort_error_of(error: BaseException) -> CohortError | None:
 
 def status_of(error: CohortError) -> status_pb2.Status:
     """Builds the rich status of an error (google.rpc.Status, AIP-193)."""
-    info = error_details_pb2.ErrorInfo(
-        reason=reason_name(error.reason), domain=DOMAIN, metadata=error.metadata
-    )
+    info = error_details_pb2.ErrorInfo(reason=reason_name(error.reason), domain=DOMAIN, metadata=error.metadata)
     code: int = error.code.value[0]
     status = status_pb2.Status(code=code, message=error.message)
     for detail in (info, *error.details()):

@@ -25,9 +25,7 @@ def stamp_of(paths: Iterable[Path]) -> Stamp:
     return tuple(stamp)
 
 
-async def watch(
-    paths: Callable[[], list[Path]], changed: Callable[[], object], interval_s: float = INTERVAL_S
-) -> None:
+async def watch(paths: Callable[[], list[Path]], changed: Callable[[], object], interval_s: float = INTERVAL_S) -> None:
     """Calls *changed* after a change of any of *paths*, until cancelled.
 
     Args:

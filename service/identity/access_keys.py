@@ -50,9 +50,7 @@ class AccessKeys:
         records: One per access key.
     """
 
-    def __init__(
-        self, environment: str, peppers: Mapping[str, bytes], records: Iterable[AccessKeyRecord]
-    ) -> None:
+    def __init__(self, environment: str, peppers: Mapping[str, bytes], records: Iterable[AccessKeyRecord]) -> None:
         self._environment = environment
         self._peppers = dict(peppers)
         self._records = {record.id: record for record in records}

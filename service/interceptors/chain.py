@@ -40,9 +40,7 @@ class Chain(grpc.aio.ServerInterceptor):
         open_call: Makes the Call of an RPC from its method path and context.
     """
 
-    def __init__(
-        self, interceptors: Sequence[Interceptor], services: frozenset[str], open_call: OpenCall
-    ) -> None:
+    def __init__(self, interceptors: Sequence[Interceptor], services: frozenset[str], open_call: OpenCall) -> None:
         self._interceptors = tuple(interceptors)
         self._services = services
         self._open_call = open_call
@@ -86,11 +84,7 @@ class Chain(grpc.aio.ServerInterceptor):
                 if not self._running:
                     self._idle.set()
 
-        make = (
-            grpc.stream_stream_rpc_method_handler
-            if inner.stream_stream
-            else grpc.stream_unary_rpc_method_handler
-        )
+        make = grpc.stream_stream_rpc_method_handler if inner.stream_stream else grpc.stream_unary_rpc_method_handler
         return make(behaviour, inner.request_deserializer, inner.response_serializer)
 
 

@@ -27,9 +27,7 @@ class Metrics:
             "cohort_call_duration_seconds", "Time from headers to answer.", ("rpc",),
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
-        self._in_flight = Gauge(
-            "cohort_calls_in_flight", "Calls being served.", ("rpc",), registry=self.registry
-        )
+        self._in_flight = Gauge("cohort_calls_in_flight", "Calls being served.", ("rpc",), registry=self.registry)
         self._attempts = Counter(
             "cohort_attempts", "HTTP requests to Cohere by status, 0 if no answer came.",
             ("team", "status"), registry=self.registry,

@@ -13,9 +13,7 @@ IMAGES_BYTES_MAX = 20 * 1024 * 1024
 
 WEB_URL_CHARS_MAX = 8_192
 
-_DATA_URI_HEAD = re.compile(
-    r"data:image/[\w.+-]{1,64}(?:;[\w.+=-]{1,64}){0,4};base64,", re.ASCII | re.IGNORECASE
-)
+_DATA_URI_HEAD = re.compile(r"data:image/[\w.+-]{1,64}(?:;[\w.+=-]{1,64}){0,4};base64,", re.ASCII | re.IGNORECASE)
 _WEB_URL = re.compile(r"https://[^\s/?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 

@@ -53,9 +53,7 @@ _ROLES = {
     "tool": _role("tool", "text", "document", must=("tool_call_id",)),
     "user": _role("user", "text", "image_url"),
 }
-_ANY_BLOCKS = each(
-    block("text", "thinking", "image_url", "document", "other_json", place="a message", web_images=True)
-)
+_ANY_BLOCKS = each(block("text", "thinking", "image_url", "document", "other_json", place="a message", web_images=True))
 _role_word = one_of(*_ROLES)
 
 

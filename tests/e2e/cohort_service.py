@@ -1,0 +1,134 @@
+"""A whole Cohort in this process: the real server on a loopback port, with the sandbox as its Cohere."""
+
+import contextlib
+import datetime
+import io
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import orjson
+
+from clients.sandbox import Fault, Sandbox
+from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from service import config
+from service.identity import access_keys
+from service.server import Running, running
+
+if TYPE_CHECKING:
+    from cohort.v1.gateway_service_pb2_grpc import GatewayServiceAsyncStub
+
+PEPPER = "pepper-of-the-tests-0123456789abcdef"
+MODELS = (
+    "command-a-03-2025",
+    "command-a-reasoning-08-2025",
+    "command-r7b-12-2024",
+    "embed-v4.0",
+    "embed-english-light-v3.0",
+    "rerank-v3.5",
+    "rerank-v5.0-pro",
+    "not-at-cohere",
+)
+CAP = 500
+
+
+@dataclass
+class Cohort:
+    """A running service, and what a test needs around it."""
+
+    service: Running
+    sandbox: Sandbox
+    sandbox_url: str
+    folder: Path
+    channel: grpc.aio.Channel
+    access_key: str
+    log: io.BytesIO
+    access_keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stub(self) -> "GatewayServiceAsyncStub":
+        return GatewayServiceStub(self.channel)
+
+    @property
+    def credentials(self) -> tuple[tuple[str, str], ...]:
+        return (("x-api-key", self.access_key),)
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.service.port}"
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "cohort.toml"
+
+    def lines(self, event: str = "call") -> list[dict[str, object]]:
+        return [line for line in map(orjson.loads, self.log.getvalue().splitlines()) if line["event"] == event]
+
+    def fault(self, **fault: object) -> None:
+        self.sandbox.state.faults.add([Fault.model_validate(fault)])
+
+
+def access_key_lines(team: str, name: str, scopes: Sequence[str], *, days: float = 1) -> tuple[str, str]:
+    """Makes an access key; gives it and its lines in the config."""
+    key_id, access_key = access_keys.create("test")
+    digest = access_keys.digest_of(access_key, PEPPER.encode()).hex()
+    expires_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    lines = (
+        f'[[access_keys]]\nid = "{key_id}"\nhash = "1:{digest}"\nteam = "{team}"\nname = "{name}"\n'
+        f"scopes = {orjson.dumps(list(scopes)).decode()}\nexpires_at = {expires_at.isoformat()}\n"
+    )
+    return access_key, lines
+
+
+def team_lines(name: str, base_url: str, *, key: str = "production", extra: str = "") -> str:
+    """One team whose Cohere key lies in a file of its own."""
+    return (
+        f'[teams.{name}]\ncohere_key = "file:{name}.key"\nbase_url = "{base_url}"\n'
+        f"models = {orjson.dumps(MODELS).decode()}\nmax_tokens_per_call = {CAP}\n{extra}\n"
+    )
+
+
+@contextlib.asynccontextmanager
+async def cohort(
+    folder: Path,
+    *,
+    server: str = "",
+    cohere: str = "",
+    team: str = "",
+    cohere_key: str | None = "sandbox-production",
+    base_url: str | None = None,
+    more: str = "",
+) -> AsyncIterator[Cohort]:
+    """Starts the sandbox and a service in front of it.
+
+    Args:
+        folder: Where config, pepper and keys go.
+        server: More lines of [server].
+        cohere: More lines of [cohere].
+        team: More lines of [teams.demo].
+        cohere_key: The demo team's Cohere key; None leaves its file out.
+        base_url: Another Cohere than the sandbox.
+        more: More tables.
+    """
+    sandbox = Sandbox()
+    async with sandbox.serve() as url:
+        access_key, key_lines = access_key_lines("demo", "tests", ["chat", "embed", "rerank"])
+        narrow_key, narrow_lines = access_key_lines("demo", "narrow", ["usage:read"])
+        expired_key, expired_lines = access_key_lines("demo", "old", ["chat"], days=-1)
+        (folder / "pepper").write_text(PEPPER)
+        if cohere_key is not None:
+            (folder / "demo.key").write_text(cohere_key)
+        (folder / "cohort.toml").write_text(
+            f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\ndrain_seconds = 5\n{server}\n'
+            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
+            f"{team_lines('demo', base_url or url, extra=team)}{more}{key_lines}{narrow_lines}{expired_lines}"
+        )
+        log = io.BytesIO()
+        async with running(config.load(folder / "cohort.toml"), log) as service:
+            async with grpc.aio.insecure_channel(
+                f"127.0.0.1:{service.port}", options=[("grpc.max_receive_message_length", -1)]
+            ) as channel:
+                names = {"narrow": narrow_key, "expired": expired_key}
+                yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)
