@@ -98,11 +98,13 @@ class _Exchange:
         key = self.incoming.key = self.state.keys.require(self.authorization)
         if self.endpoint.costs or key.state == "expired":
             key.check()
-        work = self.endpoint.work
-        if len(self.raw) > _IN_LOOP_BYTES_MAX:
-            answer = await asyncio.to_thread(work, self.incoming)
-        else:
-            answer = work(self.incoming)
+        try:
+            if len(self.raw) > _IN_LOOP_BYTES_MAX:
+                answer = await asyncio.to_thread(self.endpoint.work, self.incoming)
+            else:
+                answer = self.endpoint.work(self.incoming)
+        except orjson.JSONEncodeError as error:
+            raise CohereError(400, "invalid request: JSON is nested too deep") from error
         self.state.limits.admit(key, self.incoming.path, answer)
         if answer.model and self.fault.bills:
             units = answer.endless_units if self.fault.endless and answer.events else answer.billed_units

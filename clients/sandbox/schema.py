@@ -9,8 +9,10 @@ from typing import Any
 from clients.sandbox.errors import invalid
 
 DEPTH_MAX = 32
+VALUES_MAX = 2000
 _ITEMS_MAX = 100
-_LENGTH_MAX = 100_000
+_LENGTH_MAX = 10_000
+_PATTERN_LENGTH_MAX = 200
 _QUOTED = re.compile(r"[\"“']([^\"”']{1,200})[\"”'](?!\w)")
 _NAME = re.compile(r"(?<=[a-z,:;] )[A-Z]\w+(?: [A-Z]\w+)*")
 _NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,9})?")
@@ -43,7 +45,7 @@ def instance(schema: Any, hints: Hints) -> Any:
     """A value that fits *schema*: required properties only, or all of them where none is required.
 
     Raises:
-        CohereError: 400 if the schema needs more than `DEPTH_MAX` levels or refers to nothing.
+        CohereError: 400 if the schema needs more than `DEPTH_MAX` levels or `VALUES_MAX` values, or refers to nothing.
     """
     return _Maker(schema, hints).value(schema, 0)
 
@@ -52,10 +54,12 @@ class _Maker:
     def __init__(self, root: Any, hints: Hints) -> None:
         self._root = root
         self._hints = hints
+        self._values_left = VALUES_MAX
 
     def value(self, schema: Any, depth: int) -> Any:
-        if depth > DEPTH_MAX:
-            raise invalid("JSON schema is nested too deep")
+        self._values_left -= 1
+        if depth > DEPTH_MAX or self._values_left < 0:
+            raise invalid("JSON schema is nested too deep or asks for too much")
         if not isinstance(schema, dict):
             return {}
         if "$ref" in schema:
@@ -121,7 +125,7 @@ class _Maker:
         low = max(_bound(schema, "minimum", -math.inf), _bound(schema, "exclusiveMinimum", -math.inf))
         high = min(_bound(schema, "maximum", math.inf), _bound(schema, "exclusiveMaximum", math.inf))
         step = _bound(schema, "multipleOf", 0)
-        for candidate in (*self._hints.numbers, *_within(low, high, step)):
+        for candidate in map(float, (*self._hints.numbers, *_within(low, high, step))):
             fits = low <= candidate <= high and candidate not in _excluded(schema)
             if fits and (not step or candidate % step == 0) and (not whole or candidate.is_integer()):
                 return int(candidate) if candidate.is_integer() else candidate
@@ -179,13 +183,13 @@ def _excluded(schema: dict[str, Any]) -> tuple[Any, Any]:
 
 def _within(low: float, high: float, step: float) -> Iterator[float]:
     """Simple numbers between the bounds: 1 and 0, then those next to a bound, then the middle."""
-    yield from (1.0, 0.0)
+    yield from (1, 0)
     start = low if math.isfinite(low) else high if math.isfinite(high) else 0.0
-    if step:
+    if step and math.isfinite(start / step):
         yield from (
             math.ceil(start / step) * step,
             (math.floor(start / step) + 1) * step,
-            math.floor(high / step) * step if math.isfinite(high) else 0.0,
+            math.floor(high / step) * step if math.isfinite(high / step) else 0,
         )
     yield from (
         float(math.ceil(start)),
@@ -198,6 +202,8 @@ def _within(low: float, high: float, step: float) -> Iterator[float]:
 
 
 def _matches(pattern: str, text: str) -> bool:
+    if len(text) > _PATTERN_LENGTH_MAX:
+        return True
     try:
         return re.search(pattern, text) is not None
     except (re.error, RecursionError, OverflowError):

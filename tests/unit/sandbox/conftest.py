@@ -1,0 +1,75 @@
+"""A sandbox and a plain HTTP client beside it, in the loop of the test."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from clients.sandbox import Sandbox
+
+HI: dict[str, Any] = {"model": "command-a-03-2025", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+@dataclass
+class Clock:
+    """Seconds that pass only when told to."""
+
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Answered:
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.raw)
+
+
+@dataclass
+class Local:
+    """The sandbox as a caller over HTTP sees it, and as a test may look into it."""
+
+    sandbox: Sandbox
+    clock: Clock
+    url: str
+    session: aiohttp.ClientSession
+    key: str = "sandbox-production"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answered:
+        headers = {"Authorization": f"Bearer {self.key if key is None else key}", **self.headers}
+        data = body if isinstance(body, bytes) else None if body is None else orjson.dumps(body)
+        async with self.session.request(method, self.url + path, data=data, headers=headers) as response:
+            raw = await response.read()
+            found = {name.lower(): value for name, value in response.headers.items()}
+            return Answered(response.status, found, raw)
+
+    async def chat(self, *, key: str | None = None, **members: Any) -> Answered:
+        return await self.ask("POST", "/v2/chat", {**HI, **members}, key=key)
+
+    async def bill(self) -> Any:
+        return (await self.ask("GET", "/sandbox/bill")).json
+
+    async def queue(self, **fault: Any) -> None:
+        answered = await self.ask("POST", "/sandbox/faults", {"faults": [fault]})
+        assert answered.status == 200, answered.raw
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[Local]:
+    clock = Clock()
+    sandbox = Sandbox(clock=clock)
+    timeout = aiohttp.ClientTimeout(total=20)
+    async with sandbox.serve() as url, aiohttp.ClientSession(timeout=timeout) as session:
+        yield Local(sandbox, clock, url, session)
+        await asyncio.sleep(0)
