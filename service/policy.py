@@ -62,7 +62,7 @@ class Terms:
     max_input_tokens: int | None
 
 
-class PolicyDenied(Exception):  # noqa: N818 - named for the fact, as all refusals are
+class PolicyDenied(Exception):
     """The team's policy does not allow the call.
 
     Attributes:

@@ -48,7 +48,6 @@ _embedding_type = one_of("float", "int8", "uint8", "binary", "ubinary", "base64"
 
 def _embedding_types(findings: Findings, field: str, value: Sequence[str]) -> None:
     # An unknown type is refused here: its vectors could not be decoded.
-    findings.take_parts(field, len(value))
     seen = set[str]()
     for index, name in enumerate(value):
         _embedding_type(findings, f"{field}[{index}]", name)

@@ -116,7 +116,7 @@ class Findings:
             raise WalkEnded
 
 
-class WalkEnded(Exception):  # noqa: N818 - not an error: the walk has seen enough
+class WalkEnded(Exception):
     """Ends the walk over a request early; what was found stands."""
 
 

@@ -50,8 +50,7 @@ def _numbers(field: str, low: float, high: float, below: float, above: float) ->
         ("-Infinity", "NOT_FINITE"),
     ]
     return [
-        Row(f"{field} {value}, not {low} to {high}", {field: value}, [(field, reason)])
-        for value, reason in refused
+        Row(f"{field} {value}, not {low} to {high}", {field: value}, [(field, reason)]) for value, reason in refused
     ]
 
 
@@ -85,7 +84,7 @@ NUMBER_ROWS = [
     *_numbers("temperature", 0, 1, -0.001, 1.001),
     *_numbers("p", 0.01, 0.99, 0.0099, 0.991),
     *_numbers("frequency_penalty", 0, 1, -5e-324, 1.5),
-    *_numbers("presence_penalty", 0, 1, -1e300, 1e300),
+    *_numbers("presence_penalty", 0, 1, -1e300, 1.1),
     Row("k -1", {"k": -1}, [("k", "OUT_OF_RANGE")]),
     Row("k 501", {"k": 501}, [("k", "OUT_OF_RANGE")]),
     Row("max_tokens 0", {"max_tokens": 0}, [("max_tokens", "OUT_OF_RANGE")]),

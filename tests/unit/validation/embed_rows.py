@@ -1,10 +1,10 @@
 """What is refused of Embed and of Rerank."""
 
 from tests.unit.validation.chat_rows import MODEL_ROWS
-from tests.unit.validation.message_rows import PNG
+from tests.unit.validation.message_rows import PNG, image_of
 from tests.unit.validation.tables import Row
 
-_IMAGE_12_MIB = "data:image/png;base64," + "AAAA" * (4 * 2**20)
+_IMAGE_12_MIB = image_of(12 * 2**20)
 
 
 def _input(block: dict[str, object]) -> dict[str, object]:
@@ -66,8 +66,8 @@ EMBED_ROWS = [
     Row("max_tokens 0", {"max_tokens": 0}, [("max_tokens", "OUT_OF_RANGE")]),
     Row("an output dimension of 0", {"output_dimension": 0}, [("output_dimension", "OUT_OF_RANGE")]),
     Row(
-        "an output dimension of 2^31-1",
-        {"output_dimension": 2**31 - 1},
+        "an output dimension of 8193",
+        {"output_dimension": 8_193},
         [("output_dimension", "OUT_OF_RANGE")],
     ),
     *(
@@ -85,7 +85,8 @@ EMBED_ROWS = [
     ),
     Row("truncate in small letters", {"truncate": "end"}, [("truncate", "UNKNOWN_VALUE")]),
     Row("truncate in the middle", {"truncate": "MIDDLE"}, [("truncate", "UNKNOWN_VALUE")]),
-    Row("priority 1000", {"priority": 1000}, [("priority", "OUT_OF_RANGE")]),
+    Row("priority below 0", {"priority": -1}, [("priority", "OUT_OF_RANGE")]),
+    Row("priority above 999", {"priority": 1000}, [("priority", "OUT_OF_RANGE")]),
 ]
 
 
@@ -102,7 +103,8 @@ RERANK_ROWS = [
     Row("top_n 0", {"top_n": 0}, [("top_n", "OUT_OF_RANGE")]),
     Row("top_n -1", {"top_n": -1}, [("top_n", "OUT_OF_RANGE")]),
     Row("max_tokens_per_doc 0", {"max_tokens_per_doc": 0}, [("max_tokens_per_doc", "OUT_OF_RANGE")]),
-    Row("priority -1", {"priority": -1}, [("priority", "OUT_OF_RANGE")]),
+    Row("priority below 0", {"priority": -1}, [("priority", "OUT_OF_RANGE")]),
+    Row("priority above 999", {"priority": 1000}, [("priority", "OUT_OF_RANGE")]),
     Row("spans of no mode", {"relevant_spans": {}}, [("relevant_spans.mode", "REQUIRED")]),
     Row("spans of another mode", _spans({"mode": "on"}), [("relevant_spans.mode", "UNKNOWN_VALUE")]),
     *(

@@ -1,11 +1,16 @@
 """What is refused of the messages of a chat."""
 
+from base64 import b64encode
+
 from tests.unit.validation.chat_rows import DEPTH_33, SMUGGLED
 from tests.unit.validation.tables import Members, Row
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
-_IMAGE_7_MIB = "data:image/png;base64," + "AAAA" * (7 * 2**20 // 3)
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def image_of(size_bytes: int) -> str:
+    return "data:image/png;base64," + b64encode(bytes(size_bytes)).decode()
 
 
 def _row(what: str, message: Members, *found: tuple[str, str]) -> Row:
@@ -123,6 +128,22 @@ BLOCK_ROWS = [
         ]
     ),
     Row(
+        "the blocks of a message of an unknown role",
+        {
+            "messages": [
+                {
+                    "role": "developer",
+                    "content": [
+                        *({"text": "a"}, {"thinking": "a"}, {"document": {"data_json": "{}"}}),
+                        *({"image_url": {"url": "https://example.com"}}, {"other_json": '{"type":"audio"}'}),
+                        {"document": {}},
+                    ],
+                }
+            ]
+        },
+        [("messages[0].role", "UNKNOWN_VALUE"), ("messages[0].content[5].document", "REQUIRED")],
+    ),
+    Row(
         "an empty block in a message of an unknown role",
         {"messages": [{"role": "developer", "content": [{}]}]},
         [("messages[0].role", "UNKNOWN_VALUE"), ("messages[0].content[0]", "REQUIRED")],
@@ -144,7 +165,7 @@ IMAGE_ROWS = [
             ("of a URL with a line end", "https://example.com/a.png\r\nHost: b"),
             ("of a URL with NUL", "https://example.com/a\x00.png"),
             ("of a URL after a space", " https://example.com/a.png"),
-            ("of a URL that is too long", "https://example.com/" + "a" * 8_192),
+            ("of a URL that is too long", "https://example.com/" + "a" * (8_193 - 20)),
             ("that is no image", "data:text/plain;base64,aGk="),
             ("that is not base64", "data:image/png,abc"),
             ("of no bytes", "data:image/png;base64,"),
@@ -173,8 +194,13 @@ IMAGE_ROWS = [
         [("messages", "TOO_MANY")],
     ),
     Row(
-        "images of more than 20 MiB",
-        {"messages": [{"role": "user", "content": [{"image_url": {"url": _IMAGE_7_MIB}}]}] * 3},
+        "an image of 20 MiB and a byte",
+        {"messages": [{"role": "user", "content": [{"image_url": {"url": image_of(20 * 2**20 + 1)}}]}]},
+        [("messages", "TOO_LARGE")],
+    ),
+    Row(
+        "three images of 7 MiB",
+        {"messages": [{"role": "user", "content": [{"image_url": {"url": image_of(7 * 2**20)}}]}] * 3},
         [("messages", "TOO_LARGE")],
     ),
 ]

@@ -1,7 +1,7 @@
 """What is Cohere's to judge, or at its bound, and so passes."""
 
 from tests.unit.validation.chat_rows import DEPTH_32
-from tests.unit.validation.message_rows import CALL, PNG
+from tests.unit.validation.message_rows import CALL, PNG, image_of
 from tests.unit.validation.tables import Members
 
 _ANSWERED_CALL = [
@@ -76,27 +76,24 @@ PASSING_CHATS: dict[str, Members] = {
     },
     "citation options of nothing": {"citation_options": {}},
     "a block of a kind younger than the contract": _user(content=[{"other_json": '{"type":"audio","n":1}'}]),
-    "a younger block with a huge number": _user(
-        content=[{"other_json": '{"type":"a","n":' + "9" * 300 + "}"}]
-    ),
+    "a younger block with a huge number": _user(content=[{"other_json": '{"type":"a","n":' + "9" * 300 + "}"}]),
     "an image on the web": _user(content=[{"image_url": {"url": "https://example.com/a.png?b#c"}}]),
+    "an image at a URL of 8,192 characters": _user(
+        content=[{"image_url": {"url": "https://example.com/" + "a" * (8_192 - 20)}}]
+    ),
     "an image with a detail": _user(content=[{"image_url": {"url": PNG, "detail": "ultra"}}]),
     "a scheme in capitals": _user(content=[{"image_url": {"url": "HTTPS://example.com"}}]),
     "an image with a parameter": _user(
         content=[{"image_url": {"url": "Data:image/svg+xml;charset=utf-8;base64,iVBORw0KGgo="}}]
     ),
     "20 images": _user(content=[{"image_url": {"url": PNG}}] * 20),
-    "an image of exactly 20 MiB": _user(
-        content=[{"image_url": {"url": "data:image/png;base64," + "AAAA" * (20 * 2**20 // 3) + "AAA="}}]
-    ),
+    "an image of exactly 20 MiB": _user(content=[{"image_url": {"url": image_of(20 * 2**20)}}]),
     "an assistant that only plans": _assistant(tool_plan=""),
     "an assistant that only calls": _assistant(tool_calls=[CALL]),
     "arguments that are not JSON": _assistant(
         tool_calls=[{"id": "c", "function": {"name": "no such-tool", "arguments": "{"}}]
     ),
-    "documents of the same id": {
-        "documents": [{"id": "a", "data_json": "{}"}, {"id": "a", "data_json": "{}"}]
-    },
+    "documents of the same id": {"documents": [{"id": "a", "data_json": "{}"}, {"id": "a", "data_json": "{}"}]},
     "a document of an empty text": {"documents": [{"text": ""}]},
     "JSON of depth 32": {"documents": [{"data_json": DEPTH_32}]},
     "JSON with white space around it": {"documents": [{"data_json": ' \n{"a": "\\u0000"}\t'}]},
@@ -125,6 +122,7 @@ PASSING_EMBEDS: dict[str, Members] = {
         "truncate": "NONE",
         "priority": 999,
     },
+    "numbers at their other bounds": {"output_dimension": 1, "priority": 0, "truncate": "NONE"},
 }
 
 PASSING_RERANKS: dict[str, Members] = {

@@ -16,11 +16,7 @@ WORD = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=6
 MODEL = st.from_regex(r"[!-~]([ -~]{0,198}[!-~])?", fullmatch=True)
 PRIORITY = st.integers(0, 999)
 _SCALAR = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 )
 _JSON = st.recursive(
     _SCALAR,
@@ -70,9 +66,7 @@ _MESSAGE = st.one_of(
         tool_calls=st.lists(_CALL, max_size=2),
         citations=st.lists(_CITATION, max_size=2),
     ),
-    _members(
-        {"role": st.just("assistant"), "tool_calls": st.lists(_CALL, min_size=1, max_size=2)}, tool_plan=TEXT
-    ),
+    _members({"role": st.just("assistant"), "tool_calls": st.lists(_CALL, min_size=1, max_size=2)}, tool_plan=TEXT),
     _members({"role": st.just("tool"), "tool_call_id": TEXT.filter(bool), "text": TEXT}),
     _members(
         {
@@ -100,9 +94,7 @@ _SETTINGS = {
     "tool_choice": WORD,
     "strict_tools": st.booleans(),
     "citation_options": _members({}, mode=WORD),
-    "thinking": _members(
-        {"type": st.sampled_from(["enabled", "disabled"])}, token_budget=st.integers(1, 2**31 - 1)
-    ),
+    "thinking": _members({"type": st.sampled_from(["enabled", "disabled"])}, token_budget=st.integers(1, 2**31 - 1)),
     "priority": PRIORITY,
 }
 _BASE = {"model": MODEL, "messages": st.lists(_MESSAGE, min_size=1, max_size=4)}
@@ -113,14 +105,10 @@ VALID_CHATS = st.one_of(
         tools=st.lists(_members({"function": _FUNCTION}, type=st.just("function")), max_size=2),
         documents=st.lists(_DOCUMENT | _members({"text": TEXT}), max_size=2),
     ),
-    _members(
-        _BASE, **_SETTINGS, response_format=_members({"type": st.just("json_object")}, json_schema=OBJECT)
-    ),
+    _members(_BASE, **_SETTINGS, response_format=_members({"type": st.just("json_object")}, json_schema=OBJECT)),
 ).map(chat)
 
-_INPUT = _members(
-    {"content": st.lists(_TEXT_BLOCK | st.just({"image_url": {"url": PNG}}), min_size=1, max_size=2)}
-)
+_INPUT = _members({"content": st.lists(_TEXT_BLOCK | st.just({"image_url": {"url": PNG}}), min_size=1, max_size=2)})
 _KINDS_OF_INPUT: list[dict[str, st.SearchStrategy[Any]]] = [
     {"texts": st.lists(TEXT, min_size=1, max_size=96)},
     {"images": st.lists(st.just(PNG), min_size=1, max_size=96)},

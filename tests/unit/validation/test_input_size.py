@@ -22,12 +22,8 @@ PLACES_OF_CHAT: dict[str, Members] = {
     "thinking": {"messages": [{"role": "assistant", "content": [{"thinking": LONG}]}]},
     "younger block": {"messages": [{"role": "user", "content": [{"other_json": LONG_JSON}]}]},
     "tool plan": {"messages": [{"role": "assistant", "tool_plan": LONG}]},
-    "arguments": {
-        "messages": [{"role": "assistant", "tool_calls": [CALL | {"function": {"arguments": LONG}}]}]
-    },
-    "citation": {
-        "messages": [{"role": "assistant", "citations": [{"sources": [{"document_json": LONG_JSON}]}]}]
-    },
+    "arguments": {"messages": [{"role": "assistant", "tool_calls": [CALL | {"function": {"arguments": LONG}}]}]},
+    "citation": {"messages": [{"role": "assistant", "citations": [{"sources": [{"document_json": LONG_JSON}]}]}]},
     "tool result": {"messages": [{"role": "tool", "content": [{"document": {"data_json": LONG_JSON}}]}]},
     "tool": {"tools": [{"function": {"name": "f", "description": LONG}}]},
     "parameters": {"tools": [{"function": {"name": "f", "parameters_json": LONG_JSON}}]},
@@ -78,17 +74,16 @@ def test_an_image_of_chat_counts_as_published_however_long_its_url() -> None:
     )
 
     assert IMAGE_TOKENS_MAX == 3_328
-    assert IMAGE_TOKENS_MAX <= short <= long <= IMAGE_TOKENS_MAX + 100
+    assert short == IMAGE_TOKENS_MAX + 2 * PART_OVERHEAD_BYTES + 29
+    assert short <= long <= short + 5
 
 
 def test_an_image_of_embed_counts_as_one_of_chat() -> None:
     long = "data:image/png;base64," + "AAAA" * 100_000
     alone = input_bytes(embed({"texts": [], "images": [long, PNG]}))
-    mixed = input_bytes(
-        embed({"texts": [], "inputs": [{"content": [{"image_url": {"url": long}}, {"text": LONG}]}]})
-    )
+    mixed = input_bytes(embed({"texts": [], "inputs": [{"content": [{"image_url": {"url": long}}, {"text": LONG}]}]}))
 
-    assert 2 * IMAGE_TOKENS_MAX <= alone <= 2 * IMAGE_TOKENS_MAX + 100
+    assert alone == 2 * IMAGE_TOKENS_MAX + 35
     assert IMAGE_TOKENS_MAX + 10_000 <= mixed <= IMAGE_TOKENS_MAX + 10_100
 
 

@@ -17,15 +17,14 @@ from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ContentBlock, Tool
 from cohort.v1.embed_pb2 import EmbedRequest
 from cohort.v1.rerank_pb2 import RerankRequest
 from service.validation import (
-    VIOLATIONS_MAX,
     Violation,
     ViolationReason,
     violations_of_chat,
     violations_of_embed,
     violations_of_rerank,
 )
-from service.validation.violation import PARTS_MAX, VIOLATIONS_BYTES_MAX
 from tests.unit.validation.chat_rows import JSON_ROWS, NUMBER_ROWS, THINKING_ROWS, TOOL_ROWS, WORD_ROWS
+from tests.unit.validation.message_rows import PNG
 from tests.unit.validation.strategies import VALID_REQUESTS, anything
 from tests.unit.validation.tables import Row, chat, embed, found_in, rerank, violations_of
 
@@ -123,20 +122,20 @@ def test_the_violations_of_the_worst_chat_fit_into_a_response_header() -> None:
         field_violations=[asdict(violation) for violation in found]
     )
 
-    assert VIOLATIONS_BYTES_MAX * 0.9 < sent.ByteSize() < VIOLATIONS_BYTES_MAX + 100
+    assert 4_800 < sent.ByteSize() < 5_100
     assert found[-1] == Violation(
         "", "MORE_VIOLATIONS", f"and more: only the first {len(found) - 1} violations are listed"
     )
 
 
-@pytest.mark.parametrize("bad", [VIOLATIONS_MAX - 1, VIOLATIONS_MAX, VIOLATIONS_MAX + 1, 4_000])
+@pytest.mark.parametrize("bad", [99, 100, 101, 4_000])
 def test_at_most_a_hundred_violations_are_listed_and_one_that_says_there_are_more(bad: int) -> None:
     request = chat({})
     request.tools.extend([Tool()] * bad)
     found = violations_of_chat(request, stream=False)
 
-    assert len(found) == min(bad, VIOLATIONS_MAX + 1)
-    assert (found[-1].reason == "MORE_VIOLATIONS") == (bad > VIOLATIONS_MAX)
+    assert len(found) == min(bad, 101)
+    assert (found[-1].reason == "MORE_VIOLATIONS") == (bad > 100)
     assert [violation.field for violation in found[:2]] == ["tools[0].function", "tools[1].function"]
 
 
@@ -154,14 +153,14 @@ def test_at_most_a_hundred_violations_are_listed_and_one_that_says_there_are_mor
     ],
 )
 def test_a_request_of_more_parts_than_any_model_reads_is_refused(field: str, request_of_parts: type) -> None:
-    assert found_in(request_of_parts(PARTS_MAX)) == []
-    assert found_in(request_of_parts(PARTS_MAX + 1)) == [(field, "TOO_MANY")]
+    assert found_in(request_of_parts(5_000)) == []
+    assert found_in(request_of_parts(5_001)) == [(field, "TOO_MANY")]
 
 
 def test_a_description_names_the_bound_and_the_measure_of_the_value() -> None:
     descriptions = [
         *violations_of_chat(chat({"model": "m" * 250, "temperature": 1.5, "max_tokens": -3}), stream=False),
-        *violations_of_embed(embed({"texts": ["a"] * 97, "truncate": "middle"})),
+        *violations_of_embed(embed({"texts": ["a"] * 97, "images": [PNG], "truncate": "middle"})),
         *violations_of_rerank(rerank({"documents": ["a"] * 10_001})),
     ]
 
@@ -171,6 +170,7 @@ def test_a_description_names_the_bound_and_the_measure_of_the_value() -> None:
         "must be from 0 to 1; is 1.5",
         "may hold 96 items; holds 97",
         "must be one of NONE, START, END; has 6 characters",
+        "must not be set together with texts",
         "may hold 10000 items; holds 10001",
     ]
 
