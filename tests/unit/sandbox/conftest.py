@@ -1,6 +1,7 @@
 """A sandbox and a plain HTTP client beside it, in the loop of the test."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,8 @@ class Local:
 
     async def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answered:
         headers = {"Authorization": f"Bearer {self.key if key is None else key}", **self.headers}
-        data = body if isinstance(body, bytes) else None if body is None else orjson.dumps(body)
+        raw = body if isinstance(body, bytes) else orjson.dumps(body)
+        data = None if body is None else io.BytesIO(raw)
         async with self.session.request(method, self.url + path, data=data, headers=headers) as response:
             raw = await response.read()
             found = {name.lower(): value for name, value in response.headers.items()}
