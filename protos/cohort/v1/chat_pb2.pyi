@@ -363,8 +363,8 @@ class Document(_message.Message):
     id: _builtins.str
     """Optional. The name that citations use for it. Default: Cohere numbers documents "doc:0", "doc:1", …."""
     text: _builtins.str
-    """Optional. The whole document as one string. Only in `ChatRequest.documents`, and only without `id`:
-    Cohere knows no id beside a plain string.
+    """Optional. The whole document as one string. Beside an `id`, and in a tool's message, Cohere takes objects
+    alone; there the string is sent as the object's member `text`.
     """
     data_json: _builtins.str
     """Optional. The document as a JSON object with members of any name, such as `{"title":"…","snippet":"…"}`."""
