@@ -1,6 +1,7 @@
 """What holds of the validation of any request."""
 
 import importlib
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -10,9 +11,13 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from clients.codec.chat import encode as encode_chat
+from clients.codec.embed import FloatsAs
+from clients.codec.embed import encode as encode_embed
+from clients.codec.rerank import encode as encode_rerank
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ContentBlock, Tool
 from cohort.v1.embed_pb2 import EmbedRequest
 from cohort.v1.rerank_pb2 import RerankRequest
@@ -59,6 +64,22 @@ def test_whatever_a_message_can_hold_each_violation_names_a_field_of_it(request:
         assert violation.description
         if violation.reason != ViolationReason.MORE_VIOLATIONS:
             _descend(request, violation.field)
+
+
+@given(VALID_REQUESTS | ANY_REQUEST)
+def test_whatever_passes_can_be_written_as_json(request: Message) -> None:
+    assume(not violations_of(request))
+    match request:
+        case ChatRequest():
+            body = encode_chat(request, stream=False)
+        case EmbedRequest():
+            body = encode_embed(request, floats_as=FloatsAs.BASE64)
+        case RerankRequest():
+            body = encode_rerank(request)
+        case _:
+            raise TypeError(request)
+
+    assert json.loads(body)["model"] == request.model
 
 
 @given(st.lists(st.sampled_from(INDEPENDENT_ROWS), unique_by=lambda row: next(iter(row.members)), min_size=2))
