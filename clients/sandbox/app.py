@@ -5,6 +5,7 @@ import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -28,13 +29,16 @@ def _no_route(incoming: Incoming) -> Answer:
     raise CohereError(404, f"no such route: {incoming.path[:128]}")
 
 
-_CHAT = Endpoint(lambda incoming: chat.answer(incoming.body, incoming.answer_id), costs=True, takes_body=True)
-_EMBED = Endpoint(lambda incoming: embed.answer(incoming.body, incoming.answer_id), costs=True, takes_body=True)
-_RERANK = Endpoint(lambda incoming: rerank.answer(incoming.body, incoming.answer_id), costs=True, takes_body=True)
+def _costly(work: Callable[[dict[str, Any], str], Answer], *, threaded: bool) -> Endpoint:
+    return Endpoint(
+        lambda incoming: work(incoming.body, incoming.answer_id), costs=True, takes_body=True, threaded=threaded
+    )
+
+
 _ENDPOINTS = (
-    ("POST", "/v2/chat", _CHAT),
-    ("POST", "/v2/embed", _EMBED),
-    ("POST", "/v2/rerank", _RERANK),
+    ("POST", "/v2/chat", _costly(chat.answer, threaded=False)),
+    ("POST", "/v2/embed", _costly(embed.answer, threaded=True)),
+    ("POST", "/v2/rerank", _costly(rerank.answer, threaded=True)),
     ("POST", "/v1/check-api-key", Endpoint(_check_api_key)),
     ("GET", "/v1/models", Endpoint(lambda incoming: Answer(models.page(incoming.query)))),
     ("GET", "/v1/models/{tail}", Endpoint(lambda incoming: Answer(models.describe(incoming.tail)))),

@@ -58,11 +58,17 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """How a path is answered; *costs* if its work is billed and so needs a key in good standing."""
+    """How a path is answered.
+
+    Attributes:
+        costs: True if the work is billed, and so needs a key in good standing.
+        threaded: True if even a small request may be work enough to hold the loop up.
+    """
 
     work: Callable[[Incoming], Answer]
     costs: bool = False
     takes_body: bool = False
+    threaded: bool = False
 
 
 @dataclass(slots=True)
@@ -99,7 +105,7 @@ class _Exchange:
         if self.endpoint.costs or key.state == "expired":
             key.check()
         try:
-            if len(self.raw) > _IN_LOOP_BYTES_MAX:
+            if self.endpoint.threaded or len(self.raw) > _IN_LOOP_BYTES_MAX:
                 answer = await asyncio.to_thread(self.endpoint.work, self.incoming)
             else:
                 answer = self.endpoint.work(self.incoming)

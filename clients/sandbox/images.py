@@ -34,6 +34,10 @@ class Image:
         rows = min(math.ceil(self.height / _TILE_PIXELS), _ROWS_MAX)
         return (columns * rows + 1) * LOW_DETAIL_TOKENS
 
+    def described(self) -> dict[str, str | int]:
+        """What an answer tells of it."""
+        return {"width": self.width, "height": self.height, "format": self.format, "bit_depth": self.bit_depth}
+
 
 def decode(uri: str, place: str) -> Image:
     """The image in a data URI.

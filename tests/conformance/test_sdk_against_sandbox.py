@@ -1,6 +1,5 @@
 """Cohere's own SDK, sync and async, takes the sandbox for Cohere."""
 
-import asyncio
 import base64
 import json
 import logging
@@ -10,11 +9,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import cohere
-import httpx
 import pytest
 from cohere.core.api_error import ApiError
 
 from clients.sandbox import Fault, Sandbox
+from tests.conformance.sandbox_sdk import Sdk
 from tests.unit.sandbox.pictures import PNG_URI
 
 # The SDK parses unions by deprecated means of pydantic.
@@ -37,37 +36,6 @@ DOCUMENTS: list[Any] = [
     "Grass is green. It grows.",
     {"id": "sky", "data": {"text": "The sky is blue, at 21 °C. Seen."}},
 ]
-
-
-class Sdk:
-    """One of the SDK's two clients, asked in one way."""
-
-    def __init__(self, sandbox: Sandbox, url: str, key: str, *, synchronous: bool) -> None:
-        self.sandbox = sandbox
-        self._synchronous = synchronous
-        common: dict[str, Any] = {"base_url": url, "max_retries": 0}
-        # An explicit client: the SDK's default transport depends on what else is installed.
-        if synchronous:
-            self.client: Any = cohere.ClientV2(key, httpx_client=httpx.Client(timeout=30), **common)
-        else:
-            self.client = cohere.AsyncClientV2(key, httpx_client=httpx.AsyncClient(timeout=30), **common)
-
-    async def ask(self, method: Any, **arguments: Any) -> Any:
-        if self._synchronous:
-            return await asyncio.to_thread(method, **arguments)
-        return await method(**arguments)
-
-    async def stream(self, **arguments: Any) -> list[Any]:
-        if self._synchronous:
-            return await asyncio.to_thread(lambda: list(self.client.chat_stream(**arguments)))
-        return [event async for event in self.client.chat_stream(**arguments)]
-
-    async def close(self) -> None:
-        inner = self.client._client_wrapper.httpx_client.httpx_client
-        if self._synchronous:
-            inner.close()
-        else:
-            await inner.aclose()
 
 
 @pytest.fixture(params=["sync", "async"])

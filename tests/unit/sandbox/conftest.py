@@ -13,6 +13,8 @@ import pytest
 from clients.sandbox import Sandbox
 
 HI: dict[str, Any] = {"model": "command-a-03-2025", "messages": [{"role": "user", "content": "Hi"}]}
+STREAM: dict[str, Any] = {**HI, "stream": True}
+CHAT_COST_NANOS = 2_500 + 9 * 10_000  # "Hi" is one token, the answer nine
 
 
 @dataclass
@@ -61,6 +63,21 @@ class Local:
 
     async def bill(self) -> Any:
         return (await self.ask("GET", "/sandbox/bill")).json
+
+    async def cost_nanos(self) -> int:
+        return int((await self.bill())["cost_nanos"])
+
+    async def pieces(self, body: dict[str, Any]) -> list[bytes]:
+        """What arrives of a chat's answer, read by read, until its end or its failure."""
+        pieces: list[bytes] = []
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with self.session.post(self.url + "/v2/chat", data=orjson.dumps(body), headers=headers) as response:
+            try:
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)  # noqa: PERF401 - what came before a failure counts
+            except aiohttp.ClientPayloadError:
+                pieces.append(b"<broken>")
+        return pieces
 
     async def queue(self, **fault: Any) -> None:
         answered = await self.ask("POST", "/sandbox/faults", {"faults": [fault]})

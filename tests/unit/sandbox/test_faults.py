@@ -1,6 +1,4 @@
 import asyncio
-import base64
-import gzip
 import time
 from pathlib import Path
 from typing import Any
@@ -12,28 +10,7 @@ import pytest
 from clients.sandbox.errors import MESSAGES
 from clients.sandbox.faults import QUEUE_MAX, Fault
 from tests.unit.sandbox.assembling import assemble, events_in
-from tests.unit.sandbox.conftest import HI, Local
-
-EMBED: dict[str, Any] = {"model": "embed-v4.0", "input_type": "search_query", "texts": ["one", "two"]}
-STREAM: dict[str, Any] = {**HI, "stream": True}
-CHAT_COST_NANOS = 2_500 + 9 * 10_000  # "Hi" is one token, the answer nine
-
-
-async def pieces_of(local: Local, body: dict[str, Any], headers: dict[str, str] | None = None) -> list[bytes]:
-    """What arrives of an answer until its end or its failure, read by read."""
-    pieces: list[bytes] = []
-    given = {"Authorization": f"Bearer {local.key}", **(headers or {})}
-    async with local.session.post(local.url + "/v2/chat", data=orjson.dumps(body), headers=given) as response:
-        try:
-            async for piece in response.content.iter_any():
-                pieces.append(piece)  # noqa: PERF401 - what came before a failure counts
-        except aiohttp.ClientPayloadError:
-            pieces.append(b"<broken>")
-    return pieces
-
-
-async def cost_nanos(local: Local) -> int:
-    return int((await local.bill())["cost_nanos"])
+from tests.unit.sandbox.conftest import CHAT_COST_NANOS, HI, STREAM, Local
 
 
 @pytest.mark.parametrize("status", sorted(MESSAGES))
@@ -47,7 +24,7 @@ async def test_a_status_is_answered_with_an_error_body_and_bills_nothing(local: 
     assert answered.headers["retry-after"] == "7"
     assert answered.headers["x-more"] == "yes"
     assert answered.headers["x-debug-trace-id"]
-    assert await cost_nanos(local) == 0
+    assert await local.cost_nanos() == 0
 
 
 @pytest.mark.parametrize(
@@ -67,13 +44,13 @@ async def test_a_status_may_come_without_json(local: Local, body: str, content_t
 async def test_work_that_was_done_is_billed_under_any_status_if_asked(local: Local) -> None:
     await local.queue(status=504, billed=True)
     assert (await local.chat()).status == 504
-    assert await cost_nanos(local) == CHAT_COST_NANOS
+    assert await local.cost_nanos() == CHAT_COST_NANOS
 
 
 async def test_an_answer_may_be_left_off_the_bill(local: Local) -> None:
     await local.queue(billed=False)
     assert (await local.chat()).status == 200
-    assert await cost_nanos(local) == 0
+    assert await local.cost_nanos() == 0
 
 
 async def test_a_fault_meets_only_its_own_requests_and_only_so_often(local: Local) -> None:
@@ -136,7 +113,7 @@ async def test_latency_delays_the_first_byte(local: Local) -> None:
 async def test_a_gap_lies_between_the_events(local: Local) -> None:
     await local.queue(chunk_gap_ms=10)
     started_s = time.monotonic()
-    pieces = await pieces_of(local, STREAM)
+    pieces = await local.pieces(STREAM)
 
     assert len(pieces) > 10
     assert time.monotonic() - started_s >= 0.01 * len(events_in(b"".join(pieces)))
@@ -148,7 +125,7 @@ async def test_silence_is_never_answered_but_billed(local: Local) -> None:
         async with asyncio.timeout(0.2):
             await local.chat()
 
-    assert await cost_nanos(local) == CHAT_COST_NANOS
+    assert await local.cost_nanos() == CHAT_COST_NANOS
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -163,32 +140,32 @@ async def test_a_connection_ends_without_an_answer(local: Local, *, reset: bool)
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_body_breaks_off_and_is_billed(local: Local, *, reset: bool) -> None:
     await local.queue(cut_after_bytes=10, reset=reset)
-    pieces = await pieces_of(local, HI)
+    pieces = await local.pieces(HI)
 
     assert b"".join(pieces) == b'{"id":"e3e<broken>'[:10] + b"<broken>"
-    assert await cost_nanos(local) == CHAT_COST_NANOS
+    assert await local.cost_nanos() == CHAT_COST_NANOS
 
 
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_stream_breaks_off_after_some_events_and_is_billed(local: Local, *, reset: bool) -> None:
     await local.queue(cut_after_events=3, reset=reset)
-    raw = b"".join(await pieces_of(local, STREAM))
+    raw = b"".join(await local.pieces(STREAM))
 
     assert raw.endswith(b"<broken>")
     assert len(events_in(raw.removesuffix(b"<broken>"))) == 3
-    assert await cost_nanos(local) == CHAT_COST_NANOS
+    assert await local.cost_nanos() == CHAT_COST_NANOS
     (attempt,) = (await local.bill())["keys"]["sandbox-production"]["attempts"]
     assert set(attempt["fault"]) == {"cut_after_events", "reset"}
 
 
 async def test_a_stream_breaks_off_within_an_event(local: Local) -> None:
     await local.queue(cut_after_bytes=100)
-    assert len(b"".join(await pieces_of(local, STREAM))) == 100 + len(b"<broken>")
+    assert len(b"".join(await local.pieces(STREAM))) == 100 + len(b"<broken>")
 
 
 async def test_a_stream_ends_cleanly_without_its_last_event(local: Local) -> None:
     await local.queue(eof_after_events=4)
-    raw = b"".join(await pieces_of(local, STREAM))
+    raw = b"".join(await local.pieces(STREAM))
 
     assert len(events_in(raw)) == 4
     assert b"[DONE]" not in raw
@@ -221,15 +198,15 @@ async def test_a_stream_never_ends_and_bills_the_most_it_may(local: Local) -> No
             raw += await response.content.readany()
 
     assert b"message-end" not in raw
-    assert await cost_nanos(local) == 2_500 + 100 * 10_000
+    assert await local.cost_nanos() == 2_500 + 100 * 10_000
 
 
 async def test_a_stream_comes_in_small_pieces_or_all_at_once(local: Local) -> None:
-    whole = b"".join(await pieces_of(local, STREAM))
+    whole = b"".join(await local.pieces(STREAM))
     await local.queue(split_bytes=7, chunk_gap_ms=1)
-    split = await pieces_of(local, STREAM)
+    split = await local.pieces(STREAM)
     await local.queue(merge=True)
-    merged = await pieces_of(local, STREAM)
+    merged = await local.pieces(STREAM)
 
     assert max(map(len, split)) == 7
     assert len(merged) == 1
@@ -239,7 +216,7 @@ async def test_a_stream_comes_in_small_pieces_or_all_at_once(local: Local) -> No
 
 async def test_lines_may_end_in_crlf_and_comments_stand_between(local: Local) -> None:
     await local.queue(crlf=True, comments=True)
-    raw = b"".join(await pieces_of(local, STREAM))
+    raw = b"".join(await local.pieces(STREAM))
 
     assert raw.count(b"\n") == raw.count(b"\r\n")
     assert raw.count(b": keep-alive\r\n") == len(events_in(raw))
@@ -248,117 +225,10 @@ async def test_lines_may_end_in_crlf_and_comments_stand_between(local: Local) ->
 
 async def test_an_unknown_event_comes_among_the_known(local: Local) -> None:
     await local.queue(unknown_event=True)
-    kinds = [event["type"] for event in events_in(b"".join(await pieces_of(local, STREAM)))]
+    kinds = [event["type"] for event in events_in(b"".join(await local.pieces(STREAM)))]
 
     assert kinds.count("sandbox-unknown") == 2
     assert kinds[-1] == "message-end"
-
-
-@pytest.mark.parametrize("body", [HI, STREAM])
-async def test_an_answer_is_packed(local: Local, body: dict[str, Any]) -> None:
-    await local.queue(gzip=True)
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
-        given = {"Authorization": f"Bearer {local.key}"}
-        async with session.post(local.url + "/v2/chat", data=orjson.dumps(body), headers=given) as response:
-            assert response.headers["Content-Encoding"] == "gzip"
-            raw = gzip.decompress(await response.read())
-
-    answer = assemble(events_in(raw)) if "stream" in body else orjson.loads(raw)
-    assert answer["finish_reason"] == "COMPLETE"
-
-
-@pytest.mark.parametrize("malformed", ["syntax", "utf8"])
-async def test_a_body_and_an_event_are_no_json(local: Local, malformed: str) -> None:
-    await local.queue(malformed=malformed, times=2)
-    unary = await local.chat()
-    raw = b"".join(await pieces_of(local, STREAM))
-
-    with pytest.raises(orjson.JSONDecodeError):
-        orjson.loads(unary.raw)
-    with pytest.raises(orjson.JSONDecodeError):
-        events_in(raw)
-    assert raw.endswith(b"data: [DONE]\n\n")
-
-
-async def test_a_body_and_an_event_have_wrong_types(local: Local) -> None:
-    await local.queue(malformed="types", times=2)
-    unary = (await local.chat()).json
-    events = events_in(b"".join(await pieces_of(local, STREAM)))
-
-    assert unary == {"id": 7, "message": 7, "finish_reason": 7, "usage": 7}
-    assert [event["type"] for event in events if event.get("delta") == 7] == ["content-delta"]
-
-
-@pytest.mark.parametrize(
-    ("usage", "units"),
-    [
-        ("null", None),
-        ("negative", {"input_tokens": -2, "output_tokens": -10}),
-        ("nan", {"input_tokens": "NaN", "output_tokens": "NaN"}),
-        ("fractional", {"input_tokens": 1.5, "output_tokens": 9.5}),
-        ("huge", {"input_tokens": 10**18 + 1, "output_tokens": 10**18 + 9}),
-    ],
-)
-async def test_a_wrong_usage_does_not_change_the_bill(local: Local, usage: str, units: Any) -> None:
-    await local.queue(usage=usage, times=2)
-    unary = (await local.chat()).json
-    (end,) = [event for event in events_in((await local.chat(stream=True)).raw) if event["type"] == "message-end"]
-
-    assert unary["usage"]["billed_units"] == end["delta"]["usage"]["billed_units"] == units
-    assert await cost_nanos(local) == 2 * CHAT_COST_NANOS
-
-
-async def test_usage_is_missing_wherever_it_stands(local: Local) -> None:
-    await local.queue(usage="missing", times=3)
-    chat = (await local.chat()).json
-    end = events_in((await local.chat(stream=True)).raw)[-1]
-    embedded = (await local.ask("POST", "/v2/embed", EMBED)).json
-
-    assert "usage" not in chat
-    assert end["delta"] == {"finish_reason": "COMPLETE"}
-    assert embedded["meta"] == {"api_version": {"version": "2"}}
-    assert await cost_nanos(local) > 0
-
-
-async def test_a_failure_is_told_in_band(local: Local) -> None:
-    await local.queue(in_band_error="INVALID_TOOL_GENERATION", times=2)
-    unary = await local.chat()
-    events = events_in((await local.chat(stream=True)).raw)
-
-    assert unary.status == 200
-    for told in (unary.json, events[-1]["delta"]):
-        assert (told["finish_reason"], told["usage"]) == ("ERROR", {})
-        assert told["error_type"] == "INVALID_TOOL_GENERATION"
-        assert told["error"]
-    assert "content-end" not in {event["type"] for event in events}
-    assert await cost_nanos(local) == 2 * CHAT_COST_NANOS
-
-
-async def test_base64_differs_from_the_floats_or_is_missing(local: Local) -> None:
-    body = {**EMBED, "embedding_types": ["float", "base64"]}
-    right = (await local.ask("POST", "/v2/embed", body)).json["embeddings"]
-    await local.queue(base64="wrong_endian")
-    wrong = (await local.ask("POST", "/v2/embed", body)).json["embeddings"]
-    await local.queue(base64="missing")
-    missing = (await local.ask("POST", "/v2/embed", body)).json["embeddings"]
-
-    assert wrong["float"] == right["float"] == missing["float"]
-    for swapped, straight in zip(wrong["base64"], right["base64"], strict=True):
-        raw = base64.b64decode(swapped)
-        turned = b"".join(raw[place : place + 4][::-1] for place in range(0, len(raw), 4))
-        assert turned == base64.b64decode(straight)
-        assert raw != turned
-    assert "base64" not in missing
-
-
-async def test_an_answer_is_padded(local: Local) -> None:
-    await local.queue(padding_bytes=3_000_000, times=2)
-    unary = await local.chat()
-    streamed = await local.chat(stream=True)
-
-    assert len(unary.raw) > 3_000_000
-    assert unary.json["finish_reason"] == "COMPLETE"
-    assert max(len(orjson.dumps(event)) for event in events_in(streamed.raw)) > 3_000_000
 
 
 def test_every_field_of_a_fault_is_documented() -> None:
