@@ -25,6 +25,10 @@ def test_a_cost_is_the_exact_price_rounded_up(model: str, data: st.DataObject) -
     assert exact <= cost_nanos(model, units) < exact + 1
 
 
+def test_half_a_nano_is_rounded_up() -> None:
+    assert cost_nanos("command-r7b-12-2024", {"input_tokens": 1, "output_tokens": 0}) == 38
+
+
 def test_every_model_has_a_price() -> None:
     assert set(PRICES) == set(MODELS)
 

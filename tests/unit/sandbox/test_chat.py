@@ -37,7 +37,11 @@ def text_of(answer: Answer) -> str:
     return str(text)
 
 
-sentences = st.text(st.sampled_from("abé ß°𝄞\n.!?-"), max_size=30)
+# Few words, so that questions and documents share them, and most of them wider than a byte a letter.
+words = st.sampled_from(["sky", "blé", "𝄞note", "weiß", "21 °C", "the"])
+sentences = st.lists(words.flatmap(lambda word: st.sampled_from([word, f"{word}.", f"{word}!\n"])), max_size=6).map(
+    " ".join
+)
 documents = st.lists(
     st.one_of(sentences, st.fixed_dictionaries({"data": st.dictionaries(sentences, sentences, max_size=2)})),
     max_size=4,
@@ -47,7 +51,12 @@ requests = st.fixed_dictionaries(
         "model": st.sampled_from(CHAT_MODELS),
         "messages": st.builds(
             lambda text: [{"role": "user", "content": text}],
-            st.one_of(st.text(min_size=1, max_size=60), st.just("count to 12"), st.just("find flight please")),
+            st.one_of(
+                st.text(min_size=1, max_size=60),
+                st.lists(words, min_size=1).map(" ".join),
+                st.just("count to 12"),
+                st.just("find flight please"),
+            ),
         ),
     },
     optional={
@@ -164,6 +173,19 @@ def test_early_citations_follow_their_text_and_late_ones_close_the_block() -> No
     assert late[-6:] == ["citation-start", "citation-end"] * 2 + ["content-end", "message-end"]
     assert early.index("citation-start") < len(early) - 6
     assert sorted(late) == sorted(early)
+
+
+@given(request=requests)
+@settings(deadline=None, max_examples=300)
+def test_no_citation_comes_before_its_text(request: dict[str, Any]) -> None:
+    events = chat.answer({**request, "stream": True}, "an-id").events
+    length = 0
+    for event in events or ():
+        message = event.get("delta", {}).get("message", {})
+        if event["type"] == "content-delta":
+            length += len(message["content"].get("text", ""))
+        if event["type"] == "citation-start":
+            assert message["citations"]["end"] <= length
 
 
 @pytest.mark.parametrize(
