@@ -65,7 +65,7 @@ class GatewayServicer:
         attempts = self._attempts.run(call, call.snapshot.client_of(call.caller.team), once)
         end = await self._drain.run(call, attempts, events)
         end.message_end.receipt.call_id = call.call_id
-        await context.write(end)
+        await events.write(end)
         failure = failure_of_end(end.message_end)
         if failure is not None:
             raise failure

@@ -112,6 +112,8 @@ async def cohort(
         base_url: Another Cohere than the sandbox.
         more: More tables.
     """
+    if "drain_seconds" not in server:
+        server = f"drain_seconds = 5\n{server}"
     sandbox = Sandbox()
     async with sandbox.serve() as url:
         access_key, key_lines = access_key_lines("demo", "tests", ["chat", "embed", "rerank"])
@@ -121,7 +123,7 @@ async def cohort(
         if cohere_key is not None:
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(
-            f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\ndrain_seconds = 5\n{server}\n'
+            f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
             f"{team_lines('demo', base_url or url, extra=team)}{more}{key_lines}{narrow_lines}{expired_lines}"
         )
