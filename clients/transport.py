@@ -7,6 +7,7 @@ followed: a key must not travel to another host.
 
 import asyncio
 import contextlib
+import io
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from cohort.v1 import error_reason_pb2 as reasons
 
 ERROR_BODY_BYTES_MAX = 64 * 1024
 TAIL_TIMEOUT_S = 1.0
+ONE_PIECE_BYTES_MAX = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,7 @@ class Transport:
                 raise _malformed("Cohere answered a stream request with another content type")
             headers = response.headers
             async with contextlib.aclosing(self._payloads(response)) as payloads:
-                yield EventStream(
-                    payloads, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", "")
-                )
+                yield EventStream(payloads, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", ""))
 
     @contextlib.asynccontextmanager
     async def _exchange(self, url: URL, key: CohereKey, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -138,7 +138,7 @@ class Transport:
         try:
             with _faults_translated():
                 response = await self._session.post(
-                    url, data=body, headers={"Authorization": key.authorization()}, allow_redirects=False
+                    url, data=_sendable(body), headers={"Authorization": key.authorization()}, allow_redirects=False
                 )
             try:
                 if response.status != HTTPStatus.OK:
@@ -210,6 +210,11 @@ class Transport:
                     yield payload
 
 
+def _sendable(body: bytes) -> bytes | io.BytesIO:
+    # aiohttp writes bytes in one piece, which blocks the loop for large ones; a file it reads in a thread, by chunks.
+    return body if len(body) <= ONE_PIECE_BYTES_MAX else io.BytesIO(body)
+
+
 async def _read_tail(response: aiohttp.ClientResponse) -> None:
     # The end of the chunked body may come a packet after [DONE]; a response read to its end keeps its connection.
     with contextlib.suppress(TimeoutError, aiohttp.ClientError):
@@ -243,9 +248,7 @@ def cut_off() -> UpstreamError:
 
 
 def _malformed(message: str) -> UpstreamError:
-    return UpstreamError(
-        reasons.ERROR_REASON_COHERE_MALFORMED_ANSWER, message, billing=Billing.UNKNOWN, status=200
-    )
+    return UpstreamError(reasons.ERROR_REASON_COHERE_MALFORMED_ANSWER, message, billing=Billing.UNKNOWN, status=200)
 
 
 def _too_large(bytes_max: int) -> UpstreamError:

@@ -24,6 +24,7 @@ PEPPER = "pepper-of-the-tests-0123456789abcdef"
 MODELS = (
     "command-a-03-2025",
     "command-a-reasoning-08-2025",
+    "command-a-vision-07-2025",
     "command-r7b-12-2024",
     "embed-v4.0",
     "embed-english-light-v3.0",
