@@ -1,6 +1,8 @@
 """The server's credentials from files, read again when they change, without a restart."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import grpc
 import structlog
@@ -33,7 +35,9 @@ class Certificate:
             first = self._read()
         except OSError as error:
             raise ConfigError([f"server.tls: {error.filename}: {error.strerror}"]) from None
-        return grpc.dynamic_ssl_server_credentials(first, self._renewed)
+        # The type stub has no None, the documentation does: "or None to keep the current configuration".
+        fetcher = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._renewed)
+        return grpc.dynamic_ssl_server_credentials(first, fetcher)
 
     def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
         # Called by gRPC's own thread at every handshake; None means "as before".
