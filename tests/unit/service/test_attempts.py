@@ -1,0 +1,140 @@
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+from yarl import URL
+
+from clients.cohere_key import KeyRing
+from clients.errors import Billing, UpstreamError
+from clients.secrets.source import FileSource
+from clients.teams import Slot, TeamClient
+from cohort.v1 import error_reason_pb2 as reasons
+from service.attempts import ATTEMPTS_MAX, RETRY_AFTER_MAX_S, Attempts
+from service.call import Call
+from service.errors import DeadlineTooShort
+from service.identity.principal import Principal
+from service.snapshot import Snapshot
+from service.telemetry.metrics import Metrics
+
+UNREACHABLE = UpstreamError(reasons.ERROR_REASON_COHERE_UNAVAILABLE, "away", billing=Billing.NONE)
+
+
+def refused_with(status: int, **more: float) -> UpstreamError:
+    return UpstreamError(
+        reasons.ERROR_REASON_COHERE_UNAVAILABLE,
+        "no",
+        billing=Billing.NONE,
+        status=status,
+        retry_after_s=more.get("wait"),
+    )
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> TeamClient:
+    (tmp_path / "key").write_text("one")
+    return TeamClient("demo", URL("http://127.0.0.1:1"), KeyRing(FileSource(tmp_path / "key")))
+
+
+class Once:
+    """An attempt that fails as told, then succeeds."""
+
+    def __init__(self, *failures: UpstreamError) -> None:
+        self.failures = list(failures)
+        self.slots: list[Slot] = []
+
+    async def __call__(self, slot: Slot) -> str:
+        self.slots.append(slot)
+        if self.failures:
+            raise self.failures.pop(0)
+        return "answer"
+
+
+def new_call(timeout_s: float = 60.0) -> Call:
+    call = Call("/x/Y", cast("Snapshot", None), asyncio.get_running_loop().time() + timeout_s)
+    call.principal = Principal("demo", "tests", frozenset(), "access_key", "")
+    return call
+
+
+def attempts(jitter: float = 0.0) -> Attempts:
+    return Attempts(Metrics(), lambda: jitter)
+
+
+@pytest.mark.parametrize("failure", [UNREACHABLE, refused_with(503), refused_with(429, wait=0.0)])
+async def test_what_proved_free_is_tried_again(client: TeamClient, failure: UpstreamError) -> None:
+    once = Once(failure, failure)
+
+    assert await attempts().run(new_call(), client, once) == "answer"
+    assert len(once.slots) == 3
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        UpstreamError(reasons.ERROR_REASON_COHERE_UNAVAILABLE, "html", billing=Billing.UNKNOWN, status=503),
+        UpstreamError(reasons.ERROR_REASON_COHERE_CONNECTION_LOST, "cut", billing=Billing.UNKNOWN),
+        UpstreamError(reasons.ERROR_REASON_UPSTREAM_POOL_FULL, "full", billing=Billing.NONE, retry_after_s=1.0),
+        refused_with(400),
+        refused_with(500),
+        refused_with(504),
+        refused_with(429),
+        refused_with(429, wait=RETRY_AFTER_MAX_S + 1),
+    ],
+)
+async def test_everything_else_is_not(client: TeamClient, failure: UpstreamError) -> None:
+    once = Once(failure)
+    with pytest.raises(UpstreamError):
+        await attempts().run(new_call(), client, once)
+
+    assert len(once.slots) == 1
+
+
+async def test_there_is_an_end_to_trying(client: TeamClient) -> None:
+    once = Once(*[UNREACHABLE] * 10)
+    with pytest.raises(UpstreamError):
+        await attempts().run(new_call(), client, once)
+
+    assert len(once.slots) == ATTEMPTS_MAX
+
+
+async def test_a_wait_that_does_not_fit_the_deadline_is_not_begun(client: TeamClient) -> None:
+    once = Once(refused_with(429, wait=4.0))
+    with pytest.raises(UpstreamError):
+        await attempts().run(new_call(2.0), client, once)
+
+    assert len(once.slots) == 1
+
+
+async def test_a_call_without_time_is_refused_before_anything_is_sent(client: TeamClient) -> None:
+    once = Once()
+    with pytest.raises(DeadlineTooShort):
+        await attempts().run(new_call(0.09), client, once)
+
+    assert not once.slots
+
+
+async def test_nobody_tries_again_for_a_caller_that_left(client: TeamClient) -> None:
+    call = new_call()
+    call.detached = True
+    once = Once(UNREACHABLE)
+    with pytest.raises(UpstreamError):
+        await attempts().run(call, client, once)
+
+    assert len(once.slots) == 1
+
+
+async def test_a_refused_key_is_renewed_once(client: TeamClient, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("two")
+    once = Once(refused_with(401), refused_with(401))
+    with pytest.raises(UpstreamError):
+        await attempts().run(new_call(), client, once)
+
+    assert [slot.key.authorization() for slot in once.slots] == ["Bearer one", "Bearer two"]
+
+
+async def test_a_refused_key_that_did_not_change_is_not_tried_again(client: TeamClient) -> None:
+    once = Once(refused_with(401))
+    with pytest.raises(UpstreamError):
+        await attempts().run(new_call(), client, once)
+
+    assert len(once.slots) == 1
