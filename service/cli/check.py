@@ -1,0 +1,139 @@
+"""`cohort check`: does what start-up does without serving, and says what an operator should know."""
+
+import argparse
+import datetime
+import importlib
+import ssl
+import sys
+from collections import defaultdict
+
+from clients.errors import SecretMissing
+from service import config
+from service.cli.configs import add_config, problems_told
+from service.cli.table import table
+from service.config import ACCESS_KEY_LIFETIME_MAX, ConfigError, LoadedConfig
+from service.snapshot import Snapshot, snapshot_of
+
+_COLUMNS = ("TEAM", "ENDPOINTS", "MODELS", "MAX TOKENS", "MAX INPUT TOKENS", "COHERE KEY", "ACCESS KEYS")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    add_config(parser)
+    parser.set_defaults(run=_run)
+
+
+def checked(loaded: LoadedConfig) -> Snapshot:
+    """Makes everything of a config that a start makes.
+
+    Raises:
+        ConfigError: With every reason why the service would not start.
+    """
+    problems = [*_certificate_problems(loaded), *_tracing_problems(loaded)]
+    try:
+        snapshot = snapshot_of(loaded)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return snapshot
+
+
+def warnings_of(snapshot: Snapshot, now: datetime.datetime) -> list[str]:
+    """What does not keep the service from starting, but some callers from being served as intended.
+
+    Args:
+        snapshot: What the config makes.
+        now: With a time zone.
+    """
+    return [*_cohere_key_warnings(snapshot), *_access_key_warnings(snapshot, now)]
+
+
+def teams_table(snapshot: Snapshot) -> str:
+    """The teams, what each may use, and where its Cohere key is kept."""
+    rows = []
+    for name, team in sorted(snapshot.loaded.config.teams.items()):
+        access_keys = sum(key.team == name for key in snapshot.loaded.config.access_keys)
+        rows.append(
+            (
+                [name],
+                sorted(team.endpoints),
+                sorted(team.models),
+                [str(team.max_tokens_per_call)],
+                [str(team.max_input_tokens_per_call or "-")],
+                [team.cohere_key, *([str(team.base_url)] if team.base_url else [])],
+                [str(access_keys)],
+            )
+        )
+    return table(_COLUMNS, rows)
+
+
+def _certificate_problems(loaded: LoadedConfig) -> list[str]:
+    tls = loaded.config.server.tls
+    if tls is None:
+        return []
+    certificate, key = loaded.path(tls.certificate_file), loaded.path(tls.private_key_file)
+    problems = []
+    for name, path in (("certificate_file", certificate), ("private_key_file", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            problems.append(f"server.tls.{name}: {path}: {error.strerror}")
+    if not problems:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        except ssl.SSLError as error:
+            problems.append(f"server.tls: no usable pair of certificate and private key: {error.reason or error}")
+    return problems
+
+
+def _tracing_problems(loaded: LoadedConfig) -> list[str]:
+    if loaded.config.tracing.enabled:
+        try:
+            importlib.import_module("service.telemetry.tracing")
+        except ImportError:
+            return ["tracing.enabled: install cohort[otel]"]
+    return []
+
+
+def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
+    warnings = []
+    teams_by_key: defaultdict[str, list[str]] = defaultdict(list)
+    for name, client in sorted(snapshot.clients.items()):
+        source = client.keys.source
+        try:
+            identity = source.read()
+        except SecretMissing as missing:
+            warnings.append(f"teams.{name}.cohere_key: {missing}: every call of the team will fail")
+            identity = source.reference
+        teams_by_key[identity].append(name)
+    warnings += [
+        f"teams {', '.join(names)}: one Cohere key for all of them, so Cohere bills and limits them as one"
+        for names in teams_by_key.values()
+        if len(names) > 1
+    ]
+    return warnings
+
+
+def _access_key_warnings(snapshot: Snapshot, now: datetime.datetime) -> list[str]:
+    keys = snapshot.loaded.config.access_keys
+    warnings = [] if keys else ["access_keys: none, so nobody can call; see `cohort keys create`"]
+    for key in keys:
+        if key.expires_at <= now:
+            warnings.append(f"access_keys.{key.id} ({key.team}/{key.name}): expired on {key.expires_at:%Y-%m-%d}")
+        elif key.expires_at > now + ACCESS_KEY_LIFETIME_MAX:
+            days = ACCESS_KEY_LIFETIME_MAX.days
+            warnings.append(f"access_keys.{key.id} ({key.team}/{key.name}): lives longer than {days} days from now")
+    return warnings
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with problems_told():
+        snapshot = checked(config.load(arguments.config))
+    warnings = warnings_of(snapshot, datetime.datetime.now(datetime.UTC))
+    print(teams_table(snapshot))
+    sys.stdout.flush()
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"\n{arguments.config}: the service would start with it ({len(warnings)} warnings)")
+    return 0

@@ -1,0 +1,55 @@
+"""Parses the command line, runs one command, and turns how it ended into an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from service.cli.commands import INTERRUPTED, Command, CommandFailed, CommandParser, add_commands
+from service.cli.version import PrintVersion
+
+COMMANDS = (
+    Command("serve", "service.cli.serve", "Serve what a config says; SIGHUP or a changed file reloads it."),
+    Command("check", "service.cli.check", "Check a config as a start does, without serving."),
+    Command("keys", "service.cli.keys", "Access keys, with which callers identify themselves."),
+    Command("call", "service.cli.call", "Call a running Cohort by hand."),
+    Command("sandbox", "service.cli.sandbox", "Serve a local Cohere to develop against, with faults on demand."),
+    Command("demo", "service.cli.demo", "Run Cohort for a look at it; without a Cohere key on the sandbox."),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The arguments after the program's name; those of the process by default.
+
+    Returns:
+        0 success, 1 the work failed, 2 it could not begin as asked, 130 interrupted.
+    """
+    try:
+        return _run(parser().parse_args(argv))
+    except CommandFailed as failed:
+        print(failed, file=sys.stderr)
+        return failed.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    root = CommandParser("cohort", "The internal gRPC service through which every team of a company uses Cohere.")
+    root.add_argument("--version", action=PrintVersion, nargs=0, help="show the version and exit")
+    add_commands(root, COMMANDS)
+    return root
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        exit_code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough, as `| head` has. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return exit_code
