@@ -83,11 +83,11 @@ def access_key_lines(team: str, name: str, scopes: Sequence[str], *, days: float
     return access_key, lines
 
 
-def team_lines(name: str, base_url: str, *, key: str = "production", extra: str = "") -> str:
+def team_lines(name: str, base_url: str, *, models: str = orjson.dumps(MODELS).decode(), extra: str = "") -> str:
     """One team whose Cohere key lies in a file of its own."""
     return (
         f'[teams.{name}]\ncohere_key = "file:{name}.key"\nbase_url = "{base_url}"\n'
-        f"models = {orjson.dumps(MODELS).decode()}\nmax_tokens_per_call = {CAP}\n{extra}\n"
+        f"models = {models}\nmax_tokens_per_call = {CAP}\n{extra}\n"
     )
 
 
@@ -100,6 +100,7 @@ async def cohort(
     team: str = "",
     cohere_key: str | None = "sandbox-production",
     base_url: str | None = None,
+    models: str = orjson.dumps(MODELS).decode(),
     more: str = "",
 ) -> AsyncIterator[Cohort]:
     """Starts the sandbox and a service in front of it.
@@ -111,6 +112,7 @@ async def cohort(
         team: More lines of [teams.demo].
         cohere_key: The demo team's Cohere key; None leaves its file out.
         base_url: Another Cohere than the sandbox.
+        models: The demo team's models, a TOML array.
         more: More tables.
     """
     if "drain_seconds" not in server:
@@ -126,7 +128,7 @@ async def cohort(
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
-            f"{team_lines('demo', base_url or url, extra=team)}{more}{key_lines}{narrow_lines}{expired_lines}"
+            f"{team_lines('demo', base_url or url, models=models, extra=team)}{more}{key_lines}{narrow_lines}{expired_lines}"
         )
         log = io.BytesIO()
         async with running(config.load(folder / "cohort.toml"), log) as service:
