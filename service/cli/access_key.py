@@ -69,7 +69,9 @@ def created(
     except SecretMissing as missing:
         problems.append(f"peppers.{version}: {missing}")
     except ValidationError as error:
-        problems += [f"--{finding['loc'][0]}: {finding['msg']}" for finding in error.errors()]
+        problems += [
+            f"--{finding['loc'][0]}: {finding['msg'].removeprefix('Value error, ')}" for finding in error.errors()
+        ]
     else:
         if not problems:
             return CreatedKey(access_key, record)

@@ -75,7 +75,11 @@ def told(failure: CohortError) -> str:
     """A failed call in words: reason, message, every violation, how long to wait, the id of the call."""
     code = failure.code.name
     lines = [f"{failure.reason} ({code}): {failure.message}" if failure.reason else f"{code}: {failure.message}"]
-    lines += [f"  {each.field}: {each.description} ({each.reason})" for each in failure.violations]
+    lines += [
+        f"  {each.field}: {each.description} ({each.reason})"
+        for each in failure.violations
+        if each.description != failure.message
+    ]
     if failure.retry_after_s is not None:
         lines.append(f"  retry after {failure.retry_after_s:g} s")
     if failure.call_id:

@@ -135,5 +135,6 @@ def _run(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"\n{arguments.config}: the service would start with it ({len(warnings)} warnings)")
+    count = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
+    print(f"\n{arguments.config}: the service would start with it ({count})")
     return 0

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import grpc.aio
 import uvloop
+from yarl import URL
 
 from clients.errors import SecretMissing
 from cohort.client import CohortError, access_key_interceptors
@@ -52,12 +53,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def _demo(folder: DemoFolder, *, sandbox: bool) -> None:
     stop = stop_requested()
     loaded = folder.config(sandbox=sandbox)
-    _require_free_ports(loaded)
+    _require_free_ports(loaded, sandbox=sandbox)
     async with contextlib.AsyncExitStack() as stack:
         if sandbox:
-            base_url = loaded.config.cohere.base_url
-            await stack.enter_async_context(sandbox_at(base_url.removeprefix("http://")))
-            print(f"No CO_API_KEY is set, so Cohere is the bundled sandbox at {base_url}: it costs nothing.")
+            url = await stack.enter_async_context(sandbox_at(_sandbox_listen(loaded)))
+            print(f"No CO_API_KEY is set, so Cohere is the bundled sandbox at {url}: it costs nothing.")
         else:
             _require_cohere_key(loaded)
             print(f"CO_API_KEY is set, so Cohere is the real one at {loaded.config.cohere.base_url}: calls are billed.")
@@ -71,10 +71,10 @@ async def _demo(folder: DemoFolder, *, sandbox: bool) -> None:
         chat = asyncio.create_task(_first_chat(target, folder.access_key()))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((chat, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if not stopped.done():
+        if chat.done():
+            await chat
             _print_lines(target, folder)
         await stopped
-        chat.cancel()
         print("Stopping.", flush=True)
 
 
@@ -101,17 +101,28 @@ def _print_lines(target: str, folder: DemoFolder) -> None:
     print("Ctrl-C stops.", flush=True)
 
 
-def _require_free_ports(loaded: LoadedConfig) -> None:
+def _require_free_ports(loaded: LoadedConfig, *, sandbox: bool) -> None:
     # gRPC would add lines of its own about a busy port, so it is asked about before.
-    for listen in (loaded.config.server.listen, loaded.config.metrics.listen):
-        host, port = host_of(listen), int(listen.rpartition(":")[2])
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
+    needed = {"--listen": loaded.config.server.listen, "--metrics-listen": loaded.config.metrics.listen}
+    if sandbox:
+        needed["--sandbox-listen"] = _sandbox_listen(loaded)
+    for flag, listen in needed.items():
+        host = host_of(listen)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, port))
+                probe.bind((host, int(listen.rpartition(":")[2])))
             except OSError as error:
-                raise CommandFailed(f"{listen} cannot be bound: {os.strerror(error.errno or 0)}", NOT_STARTED) from None
+                why = os.strerror(error.errno) if error.errno else str(error)
+                message = f"{listen} cannot be bound: {why}; {flag} chooses another address"
+                raise CommandFailed(message, NOT_STARTED) from None
+
+
+def _sandbox_listen(loaded: LoadedConfig) -> str:
+    url = URL(loaded.config.cohere.base_url)
+    if url.scheme != "http":
+        raise CommandFailed(f"{loaded.file}: cohere.base_url is no address for a sandbox", NOT_STARTED)
+    return f"{url.host_subcomponent}:{url.port}"
 
 
 def _require_cohere_key(loaded: LoadedConfig) -> None:
