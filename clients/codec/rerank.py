@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import orjson
 
-from clients.codec.filling import IMPLIED, NUMBER, TEXT, Extra, Path, Table, fill, listed, parsed
+from clients.codec.filling import IMPLIED, NUMBER, TEXT, VALUE, Extra, Path, Table, each, fill, listed, parsed
 from clients.codec.objects import Converters, object_of, plain
 from clients.codec.usage import META
-from cohort.v1.rerank_pb2 import RelevantSpan, RerankRequest, RerankResponse, RerankResult
+from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
 
 
 def encode(request: RerankRequest) -> bytes:
@@ -36,18 +36,18 @@ def _fill_results(response: RerankResponse, value: Any, extra: Extra, path: Path
         score = item["relevance_score"]
         if type(score) is bool:
             raise TypeError
-        result = add(index=item["index"], relevance_score=score)
+        result = add()
+        result.index = item["index"]
+        result.relevance_score = score
         if len(item) > 2:
             fill(item, result, _REST, extra, (path, position))
 
 
-def _fill_spans(result: RerankResult, value: Any, extra: Extra, path: Path) -> None:
-    for position, item in enumerate(listed(value)):
-        span: RelevantSpan = result.relevant_spans.add(start=item["start"], end=item["end"])
-        fill(item, span, _SPAN, extra, (path, position))
-
-
 _REQUEST: Final[Converters] = {"documents": list, "relevant_spans": plain}
-_SPAN: Final[Table] = {"start": IMPLIED, "end": IMPLIED, "score": NUMBER}
-_REST: Final[Table] = {"index": IMPLIED, "relevance_score": IMPLIED, "relevant_spans": _fill_spans}
+_SPAN: Final[Table] = {"start": VALUE, "end": VALUE, "score": NUMBER}
+_REST: Final[Table] = {
+    "index": IMPLIED,
+    "relevance_score": IMPLIED,
+    "relevant_spans": each("relevant_spans", _SPAN, *_SPAN),
+}
 _RESPONSE: Final[Table] = {"id": TEXT, "results": _fill_results, "meta": META}

@@ -83,7 +83,7 @@ def _fill_citation(start: CitationStart, value: Any, extra: Extra, path: Path) -
 
 # A piece of content is text or thinking. Should Cohere ever send both, the second is kept beside.
 _TEXT: Final[Table] = {"text": VALUE, "thinking": kept}
-_THINKING: Final[Table] = {"text": kept, "thinking": VALUE}
+_THINKING: Final[Table] = {"text": VALUE, "thinking": VALUE}
 
 _MESSAGE_START: Final[Table] = {
     "role": TEXT,
