@@ -47,6 +47,4 @@ def _classes() -> dict[str, Any]:
 
 _CLASSES = _classes()
 Status = _CLASSES["Status"]
-ErrorInfo = _CLASSES["ErrorInfo"]
-RetryInfo = _CLASSES["RetryInfo"]
-BadRequest = _CLASSES["BadRequest"]
+DETAILS = {f"google.rpc.{name}": _CLASSES[name] for name in ("ErrorInfo", "RetryInfo", "BadRequest")}

@@ -151,7 +151,7 @@ class _Block:
 
     def add(self, delta: ContentDelta) -> None:
         kind, known = delta.WhichOneof("delta"), self.start.WhichOneof("block")
-        if kind is None:  # log probabilities alone
+        if kind is None or known == "other_json":  # log probabilities alone, or of a kind that nobody knows to join
             return
         if known is None:
             setattr(self.start, kind, "")

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from cohort.client._rich_status import BadRequest, ErrorInfo, RetryInfo, Status
+from cohort.client._rich_status import DETAILS, Status
 
 _DOMAIN = "cohort"
 
@@ -66,7 +66,9 @@ class CohortError(Exception):
         status = _decoded(Status, trailers.get("grpc-status-details-bin", b""))
         failure = cls(error.code(), error.details() or "", call_id=str(trailers.get("x-call-id", "")))
         for detail in status.details:
-            failure._read(detail.type_url.rpartition("/")[2], detail.value)
+            name = detail.type_url.rpartition("/")[2]
+            if name in DETAILS:
+                failure._read(_decoded(DETAILS[name], detail.value))
         return failure
 
     def __str__(self) -> str:
@@ -74,18 +76,18 @@ class CohortError(Exception):
         call = f" (call {self.call_id})" if self.call_id else ""
         return f"{self.code.name}{reason}: {self.message}{call}"
 
-    def _read(self, name: str, value: bytes) -> None:
-        if name == "google.rpc.ErrorInfo":
-            info = _decoded(ErrorInfo, value)
-            if info.domain == _DOMAIN:
-                self.reason = info.reason
-                self.metadata = {entry.key: entry.value for entry in info.metadata}
-        elif name == "google.rpc.RetryInfo":
-            delay = _decoded(RetryInfo, value).retry_delay
-            self.retry_after_s = delay.seconds + delay.nanos / 1e9
-        elif name == "google.rpc.BadRequest":
-            violations = _decoded(BadRequest, value).field_violations
-            self.violations = tuple(Violation(each.field, each.reason, each.description) for each in violations)
+    def _read(self, detail: Any) -> None:
+        match detail.DESCRIPTOR.name:
+            case "ErrorInfo":
+                if detail.domain == _DOMAIN:
+                    self.reason = detail.reason
+                    self.metadata = {entry.key: entry.value for entry in detail.metadata}
+            case "RetryInfo":
+                self.retry_after_s = detail.retry_delay.seconds + detail.retry_delay.nanos / 1e9
+            case "BadRequest":
+                self.violations = tuple(
+                    Violation(each.field, each.reason, each.description) for each in detail.field_violations
+                )
 
 
 def _trailers(error: grpc.RpcError) -> dict[str, Any]:
