@@ -9,12 +9,30 @@ import grpc.aio
 import pytest
 from google.protobuf.message import Message
 
-from cohort.v1.chat_pb2 import ChatRequest, ChatResponse, ChatStreamResponse
+from cohort.v1.chat_pb2 import (
+    ChatMessage,
+    ChatRequest,
+    ChatResponse,
+    ChatStreamResponse,
+    ContentBlock,
+    ContentDelta,
+    MessageEnd,
+    MessageStart,
+)
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceServicer, add_GatewayServiceServicer_to_server
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
+from cohort.v1.usage_pb2 import Receipt
 
 CREDENTIALS = {"x-api-key", "authorization"}
+ANSWER = ChatResponse(
+    message=ChatMessage(role="assistant", content=[ContentBlock(text="Hello")]), receipt=Receipt(call_id="0198")
+)
+EVENTS = (
+    ChatStreamResponse(message_start=MessageStart(role="assistant")),
+    ChatStreamResponse(content_delta=ContentDelta(text="Hello")),
+    ChatStreamResponse(message_end=MessageEnd(receipt=ANSWER.receipt)),
+)
 
 
 @dataclass
@@ -29,11 +47,12 @@ class Service(GatewayServiceServicer):
 
     async def Chat(self, request: ChatRequest, context: Any) -> ChatResponse:
         await self._received(request, context)
-        return ChatResponse()
+        return ANSWER
 
     async def ChatStream(self, request: ChatRequest, context: Any) -> AsyncIterator[ChatStreamResponse]:
         await self._received(request, context)
-        yield ChatStreamResponse(other_json="{}")
+        for event in EVENTS:
+            yield event
 
     async def Embed(self, request: EmbedRequest, context: Any) -> EmbedResponse:
         await self._received(request, context)
