@@ -92,7 +92,7 @@ class CohortError(Exception):
 
 def _trailers(error: grpc.RpcError) -> dict[str, Any]:
     pairs: Any = error.trailing_metadata()  # of one type from blocking calls, of another from asyncio ones
-    return dict(pairs or ())
+    return dict(iter(pairs or ()))  # iter, because keys() of the latter yields pairs in grpcio 1.76
 
 
 def _decoded(kind: Any, value: bytes) -> Any:
