@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
 def show_end(billed_units: BilledUnits, call_id: str, finish_reason: str = "") -> None:
     """Tells on stderr what Cohere billed, and the id of the call."""
-    units = ", ".join(f"{value:g} {field.name}" for field, value in billed_units.ListFields())
+    units = ", ".join(f"{value:.15g} {field.name}" for field, value in billed_units.ListFields())
     facts = [finish_reason, f"billed: {units}" if units else "billed units not reported", f"call {call_id}"]
     show(f"[{' | '.join(fact for fact in facts if fact)}]\n", sys.stderr)
 

@@ -47,7 +47,8 @@ def from_json(request: M, arguments: argparse.Namespace, instead_of: Iterable[st
             text = Path(text[1:]).read_text(encoding="utf-8")
         return json_format.Parse(text, request)
     except (OSError, UnicodeDecodeError, json_format.ParseError) as error:
-        raise CommandFailed(f"--json: {error}", NOT_STARTED) from None
+        # After its first line the parser lists every field there is.
+        raise CommandFailed(f"--json: {str(error).splitlines()[0]}", NOT_STARTED) from None
 
 
 def as_json_line(message: Message) -> str:

@@ -1,0 +1,170 @@
+import datetime
+import sys
+from pathlib import Path
+
+import pytest
+import trustme
+
+from service import config
+from service.cli import main
+from service.cli.check import checked, teams_table, warnings_of
+from service.config import ConfigError
+from tests.unit.cli.configs import write_config
+
+NOW = datetime.datetime(2030, 5, 1, tzinfo=datetime.UTC)
+HASH = "1:" + 64 * "0"
+
+
+def access_key(key_id: str, expires_at: str) -> str:
+    return (
+        f'[[access_keys]]\nid = "{key_id}"\nhash = "{HASH}"\nteam = "demo"\nname = "laptop"\nscopes = ["chat"]\n'
+        f"expires_at = {expires_at}\n"
+    )
+
+
+def team(name: str, cohere_key: str) -> str:
+    return f'[teams.{name}]\ncohere_key = "{cohere_key}"\nmodels = ["rerank-v3.5"]\nmax_tokens_per_call = 1\n'
+
+
+def warnings(file: Path, environ: dict[str, str] | None = None) -> list[str]:
+    return warnings_of(checked(config.load(file, environ or {})), NOW)
+
+
+GOOD_KEY = access_key("aaaaaaaaaaaa", "2030-06-01T00:00:00Z")
+
+
+def test_a_config_in_order_has_no_warnings(tmp_path: Path) -> None:
+    assert warnings(write_config(tmp_path, more=GOOD_KEY)) == []
+
+
+def test_a_missing_cohere_key_is_a_warning_for_its_team(tmp_path: Path) -> None:
+    file = write_config(tmp_path, more=team("search", "env:SEARCH_KEY") + GOOD_KEY)
+
+    assert warnings(file) == [
+        "teams.search.cohere_key: env:SEARCH_KEY: the environment variable is not set: every call of the team will fail"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cohere_key", "environ"),
+    [("file:demo.key", {}), ("env:OTHER", {"OTHER": "co-demo"})],
+    ids=["by the same reference", "by another reference"],
+)
+def test_two_teams_with_one_cohere_key_are_a_warning(cohere_key: str, environ: dict[str, str], tmp_path: Path) -> None:
+    file = write_config(tmp_path, more=team("search", cohere_key) + GOOD_KEY)
+
+    (warning,) = warnings(file, environ)
+
+    assert warning.startswith("teams demo, search: one Cohere key for all of them")
+    assert "co-demo" not in warning
+
+
+def test_two_teams_that_name_one_missing_cohere_key_are_a_warning_too(tmp_path: Path) -> None:
+    file = write_config(tmp_path, more=team("a", "env:GONE") + team("b", "env:GONE") + GOOD_KEY)
+
+    assert [warning.partition(":")[0] for warning in warnings(file)] == [
+        "teams.a.cohere_key",
+        "teams.b.cohere_key",
+        "teams a, b",
+    ]
+
+
+def test_a_config_that_lets_nobody_in_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = warnings(write_config(tmp_path))
+
+    assert warning.startswith("access_keys: none")
+
+
+def test_access_keys_that_are_expired_or_live_too_long_are_warnings(tmp_path: Path) -> None:
+    past, distant = "2030-05-01T00:00:00Z", "2031-05-02T00:00:00Z"
+    keys = access_key("aaaaaaaaaaaa", past) + access_key("bbbbbbbbbbbb", distant)
+
+    expired, long = warnings(write_config(tmp_path, more=keys))
+
+    assert expired == "access_keys.aaaaaaaaaaaa (demo/laptop): expired on 2030-05-01"
+    assert long == "access_keys.bbbbbbbbbbbb (demo/laptop): lives longer than 365 days from now"
+
+
+def test_the_table_names_what_each_team_may_use_and_never_a_key(tmp_path: Path) -> None:
+    team_lines = 'endpoints = ["embed"]\nmax_input_tokens_per_call = 900\nbase_url = "https://vault.example.com"'
+    file = write_config(tmp_path, team=team_lines, more=GOOD_KEY)
+
+    table = teams_table(checked(config.load(file, {}))).splitlines()
+
+    assert table == [
+        "TEAM  ENDPOINTS  MODELS             MAX TOKENS  MAX INPUT TOKENS  COHERE KEY                 ACCESS KEYS",
+        "demo  embed      command-a-03-2025  500         900               file:demo.key              1",
+        "                 embed-v4.0                                       https://vault.example.com",
+    ]
+
+
+def test_peppers_and_certificates_are_read_and_told_together(tmp_path: Path) -> None:
+    tls = '[server.tls]\ncertificate_file = "gone.crt"\nprivate_key_file = "gone.key"\n'
+    file = write_config(tmp_path, peppers='1 = "env:GONE"', more=tls)
+
+    with pytest.raises(ConfigError) as refused:
+        checked(config.load(file, {}))
+
+    assert refused.value.problems == [
+        "peppers.1: env:GONE: the environment variable is not set",
+        f"server.tls.certificate_file: {tmp_path}/gone.crt: No such file or directory",
+        f"server.tls.private_key_file: {tmp_path}/gone.key: No such file or directory",
+    ]
+
+
+def tls_config(folder: Path, *, certificate: bytes, key: bytes) -> Path:
+    (folder / "server.crt").write_bytes(certificate)
+    (folder / "server.key").write_bytes(key)
+    tls = '[server.tls]\ncertificate_file = "server.crt"\nprivate_key_file = "server.key"\n'
+    return write_config(folder, more=tls)
+
+
+def test_a_certificate_with_its_own_key_is_in_order(tmp_path: Path) -> None:
+    pair = trustme.CA().issue_cert("localhost")
+
+    checked(
+        config.load(tls_config(tmp_path, certificate=pair.cert_chain_pems[0].bytes(), key=pair.private_key_pem.bytes()))
+    )
+
+
+def test_a_certificate_with_the_key_of_another_would_not_serve(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    one, other = ca.issue_cert("localhost"), ca.issue_cert("localhost")
+    file = tls_config(tmp_path, certificate=one.cert_chain_pems[0].bytes(), key=other.private_key_pem.bytes())
+
+    with pytest.raises(ConfigError, match="no usable pair of certificate and private key"):
+        checked(config.load(file))
+
+
+def test_tracing_without_its_extra_would_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "service.telemetry.tracing", None)
+    file = write_config(tmp_path, more="[tracing]\nenabled = true\n")
+
+    with pytest.raises(ConfigError, match=r"install cohort\[otel\]"):
+        checked(config.load(file))
+
+
+def test_the_command_ends_with_0_although_it_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_config(tmp_path)
+
+    code = main(["check", "--config", str(file)])
+    captured = capsys.readouterr()
+
+    assert code == 0
+    assert captured.out.startswith("TEAM ")
+    assert captured.out.endswith(f"{file}: the service would start with it (1 warning)\n")
+    assert captured.err.startswith("warning: access_keys: none")
+
+
+def test_the_command_ends_with_2_and_every_problem_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_config(tmp_path, more='[teams.other]\ncohere_key = "literal"\nbudget = 5\n')
+
+    code = main(["check", "--config", str(file)])
+    captured = capsys.readouterr()
+
+    assert code == 2
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 4
+    assert "Traceback" not in captured.err

@@ -1,0 +1,114 @@
+import argparse
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from service.cli.commands import CommandParser
+from service.cli.main import parser
+from service.cli.version import version
+
+
+def parsers(root: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser and those of all its commands, configured."""
+    if isinstance(root, CommandParser) and root._module is not None:
+        importlib.import_module(root._module).configure(root)
+        root._module = None
+    yield root
+    for action in root._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from parsers(sub)
+
+
+ALL = list(parsers(parser()))
+LEAVES = [each for each in ALL if each.get_default("run") is not None]
+
+
+def test_these_are_the_commands() -> None:
+    assert [leaf.prog for leaf in LEAVES] == [
+        "cohort serve",
+        "cohort check",
+        "cohort keys create",
+        "cohort call chat",
+        "cohort call embed",
+        "cohort call rerank",
+        "cohort sandbox",
+        "cohort demo",
+    ]
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.prog)
+def test_every_flag_is_long_and_explained(each: argparse.ArgumentParser) -> None:
+    for action in each._actions:
+        assert all(flag.startswith("--") for flag in action.option_strings), action
+        assert action.help or isinstance(action, argparse._SubParsersAction), action
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.prog)
+def test_every_command_shows_its_help(each: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*each.prog.split()[1:], "--help"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: {each.prog} ")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [[], ["call"], ["keys"], ["nonsense"], ["serve", "--conf", "x"], ["serve", "-c", "x"], ["demo", "--listen", "x"]],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_ends_with_2_and_the_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: cohort")
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x", "0.0.0.0:1", ":1", "cohere.com:1"]
+)
+def test_demo_and_sandbox_listen_on_this_machine_alone(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("demo", "sandbox"):
+        with pytest.raises(SystemExit):
+            main([command, "--listen", address])
+
+        assert "of this machine alone" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"cohort {version()}\n"
+
+
+def test_a_callers_command_imports_nothing_of_the_server() -> None:
+    heavy = "{'service.server', 'service.snapshot', 'aiohttp', 'clients.transport', 'clients.sandbox'}"
+    code = f"""
+import sys
+from service.cli import main
+try:
+    main(["call", "chat", "--help"])
+except SystemExit:
+    pass
+print("imported:", sorted({heavy} & set(sys.modules)))
+"""
+    root = Path(__file__).parents[3]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{root}:{root / 'protos'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "imported: []"

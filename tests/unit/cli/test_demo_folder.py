@@ -1,0 +1,140 @@
+import datetime
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from clients.sandbox.keys import WELL_KNOWN, KeyState
+from service.cli.demo_folder import Addresses, DemoFolder, opened
+from service.config import ConfigError
+from service.snapshot import snapshot_of
+
+NOW = datetime.datetime(2030, 5, 1, tzinfo=datetime.UTC)
+NOWHERE_SPECIAL = Addresses()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DemoFolder:
+    return opened(tmp_path / ".cohort", NOWHERE_SPECIAL, NOW)
+
+
+def texts(folder: DemoFolder) -> dict[str, str]:
+    return {file.name: file.read_text() for file in folder.path.iterdir()}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_only_its_owner_reads_the_folder_and_its_secrets(folder: DemoFolder) -> None:
+    assert mode(folder.path) == 0o700
+    assert {name: mode(folder.path / name) for name in ("pepper", "access_key", "sandbox_key")} == {
+        "pepper": 0o600,
+        "access_key": 0o600,
+        "sandbox_key": 0o600,
+    }
+
+
+@pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "real Cohere"])
+def test_both_configs_let_the_access_key_in_with_every_scope_of_the_gateway(
+    folder: DemoFolder,
+    sandbox: bool,  # noqa: FBT001
+) -> None:
+    access_keys = snapshot_of(folder.config(sandbox=sandbox)).access_keys
+
+    who = access_keys.principal_of(folder.access_key(), NOW.timestamp())
+
+    assert (who.team, who.scopes) == ("demo", frozenset({"chat", "embed", "rerank"}))
+
+
+def test_the_real_config_reads_the_cohere_key_from_the_environment(folder: DemoFolder) -> None:
+    config = folder.config(sandbox=False).config
+
+    assert config.cohere.base_url == "https://api.cohere.com"
+    assert config.teams["demo"].cohere_key == "env:CO_API_KEY"
+
+
+def test_the_sandbox_config_holds_a_key_that_the_sandbox_accepts(folder: DemoFolder) -> None:
+    loaded = folder.config(sandbox=True)
+    active = {key.secret for key in WELL_KNOWN if key.state is KeyState.ACTIVE and not key.trial}
+
+    assert loaded.config.cohere.base_url == "http://127.0.0.1:9465"
+    assert loaded.secret(loaded.config.teams["demo"].cohere_key).read() in active
+
+
+def test_each_folder_has_secrets_of_its_own(folder: DemoFolder, tmp_path: Path) -> None:
+    other = opened(tmp_path / "other", NOWHERE_SPECIAL, NOW)
+
+    assert other.access_key() != folder.access_key()
+    assert texts(other)["pepper"] != texts(folder)["pepper"]
+
+
+def test_the_second_time_nothing_is_changed(folder: DemoFolder) -> None:
+    before = texts(folder)
+
+    again = opened(folder.path, NOWHERE_SPECIAL, NOW + datetime.timedelta(days=30))
+
+    assert texts(again) == before
+
+
+def test_an_empty_folder_is_filled_and_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir(mode=0o755)
+
+    folder = opened(tmp_path / "empty", NOWHERE_SPECIAL, NOW)
+
+    assert mode(folder.path) == 0o700
+    assert folder.config(sandbox=True).config.environment == "demo"
+
+
+@pytest.mark.parametrize("name", ["pepper", "access_key", "sandbox_key", "cohort.toml", "sandbox.toml"])
+def test_a_folder_that_lacks_a_file_is_refused_and_left_alone(folder: DemoFolder, name: str) -> None:
+    (folder.path / name).unlink()
+    before = texts(folder)
+
+    with pytest.raises(ConfigError, match=re.escape(f"lacks {name}: delete the folder")):
+        opened(folder.path, NOWHERE_SPECIAL, NOW)
+
+    assert texts(folder) == before
+
+
+def test_a_folder_that_cannot_be_made_is_one_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match="file"):
+        opened(tmp_path / "file" / ".cohort", NOWHERE_SPECIAL, NOW)
+
+
+@pytest.mark.parametrize("second_time", [False, True], ids=["first time", "second time"])
+def test_addresses_that_are_given_stand_in_the_configs(tmp_path: Path, second_time: bool) -> None:  # noqa: FBT001
+    path = tmp_path / ".cohort"
+    if second_time:
+        opened(path, NOWHERE_SPECIAL, NOW)
+
+    folder = opened(path, Addresses("127.0.0.1:1", "127.0.0.1:2", "[::1]:3"), NOW)
+    real, local = folder.config(sandbox=False).config, folder.config(sandbox=True).config
+
+    assert [each.server.listen for each in (real, local)] == ["127.0.0.1:1", "127.0.0.1:1"]
+    assert [each.metrics.listen for each in (real, local)] == ["127.0.0.1:2", "127.0.0.1:2"]
+    assert [each.cohere.base_url for each in (real, local)] == ["https://api.cohere.com", "http://[::1]:3"]
+
+
+def test_an_address_that_is_given_changes_nothing_else(folder: DemoFolder) -> None:
+    file = folder.path / "sandbox.toml"
+    file.write_text(file.read_text().replace("[server]\n", "[server]\n# mine\nreflection = 'on'\n\n"))
+    before = file.read_text()
+
+    opened(folder.path, Addresses(listen="127.0.0.1:7"), NOW)
+
+    assert file.read_text() == before.replace("127.0.0.1:50051", "127.0.0.1:7")
+
+
+def test_a_config_that_was_rewritten_by_hand_is_not_guessed_at(folder: DemoFolder) -> None:
+    file = folder.path / "cohort.toml"
+    file.write_text(file.read_text().replace('listen = "127.0.0.1:50051"', "listen = '127.0.0.1:50051'"))
+    before = file.read_text()
+
+    with pytest.raises(ConfigError, match=r"cohort\.toml: server\.listen is not where"):
+        opened(folder.path, Addresses(listen="127.0.0.1:7"), NOW)
+
+    assert file.read_text() == before
