@@ -61,17 +61,10 @@ def parsed(body: bytes) -> Any:
 
 
 def fill(value: Any, message: Any, table: Table, extra: Extra, path: Path) -> None:
-    """Fills *message* from the members of *value*.
-
-    Args:
-        value: What JSON holds at *path*; must be an object.
-        message: A protobuf message.
-        table: How each documented member becomes a field.
-        extra: Takes every other member.
-        path: Where *value* stands in the answer.
+    """Fills *message* from the JSON object *value* at *path*, as *table* says; *extra* takes all else.
 
     Raises:
-        MalformedAnswer: A documented member has another type than documented.
+        MalformedAnswer: *value* is no object, or a member has another type than documented.
     """
     key = None
     try:

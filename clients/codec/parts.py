@@ -22,7 +22,7 @@ from cohort.v1.chat_pb2 import Citation, ContentBlock, FunctionCall, LogprobItem
 def fill_block(block: ContentBlock, value: Any, extra: Extra, path: Path) -> None:
     """Fills a content block; one of a kind that answers are not documented to have is kept whole."""
     kind = value.get("type")
-    table = _BLOCKS.get(kind)
+    table = _BLOCKS.get(kind) if type(kind) is str else None
     if table is None or value.get(kind) is None:
         block.other_json = text_of(value)
     elif len(value) == 2:  # all there is to nearly every block
@@ -39,7 +39,7 @@ def fill_citation(citation: Citation, value: Any, extra: Extra, path: Path) -> N
 
 def _fill_source(source: Source, value: Any, extra: Extra, path: Path) -> None:
     kind = value.get("type")
-    known = _SOURCES.get(kind)
+    known = _SOURCES.get(kind) if type(kind) is str else None
     if known is not None and value.get(known[0]) is not None:
         fill(value, source, known[1], extra, path)
     else:
@@ -73,11 +73,11 @@ def _fill_logprobs(item: LogprobItem, value: Any, _extra: Extra, _path: Path) ->
     item.logprobs.extend(value)
 
 
-_BLOCKS: Final[dict[Any, Table]] = {
+_BLOCKS: Final[dict[str, Table]] = {
     "text": {"type": IMPLIED, "text": VALUE},
     "thinking": {"type": IMPLIED, "thinking": VALUE},
 }
-_SOURCES: Final[dict[Any, tuple[str, Table]]] = {
+_SOURCES: Final[dict[str, tuple[str, Table]]] = {
     "document": ("document", {"type": IMPLIED, "id": TEXT, "document": _object_text("document_json")}),
     "tool": ("tool_output", {"type": IMPLIED, "id": TEXT, "tool_output": _object_text("tool_output_json")}),
 }

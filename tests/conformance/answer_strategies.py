@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.conformance import json_values
 
 Json: TypeAlias = st.SearchStrategy[Any]
+Members: TypeAlias = tuple[dict[str, Json], dict[str, Json]]
+"""The required and the optional members of an object."""
 
 _DOCUMENTED = {
     name.casefold()
@@ -62,46 +64,20 @@ class Answers:
 
     def events(self, kind: str) -> Json:
         """An event of a stream, of the documented type *kind*."""
-        index = {"index": places}
         tool_calls = self._object({"function": self._object({"arguments": words})})
-        no_message: Json = st.just([])
-        events = {
-            "message-start": (
-                {
-                    "id": self._filled(),
-                    "delta": self._delta(
-                        {"role": st.just("assistant")},
-                        {
-                            "content": no_message,
-                            "tool_plan": st.just(""),
-                            "tool_calls": no_message,
-                            "citations": no_message,
-                        },
-                    ),
-                },
-                {},
-            ),
-            "content-start": ({**index, "delta": self._delta({"content": self._block()})}, {}),
-            "content-delta": (
-                {**index, "delta": self._delta({"content": self._piece()})},
-                {"logprobs": self._logprob()},
-            ),
-            "content-end": (index, {}),
+        end: Members = ({"index": places}, {})
+        events: dict[str, Members] = {
+            "message-start": self._message_start(),
+            "content-start": self._part({"content": self._block()}),
+            "content-delta": self._part({"content": self._piece()}, {"logprobs": self._logprob()}),
+            "content-end": end,
             "tool-plan-delta": ({"delta": self._delta({"tool_plan": words})}, {}),
-            "tool-call-start": ({**index, "delta": self._delta({"tool_calls": self._tool_call()})}, {}),
-            "tool-call-delta": ({**index, "delta": self._delta({"tool_calls": tool_calls})}, {}),
-            "tool-call-end": (index, {}),
-            "citation-start": ({**index, "delta": self._delta({"citations": self._citation()})}, {}),
-            "citation-end": (index, {}),
-            "message-end": (
-                {
-                    "delta": self._object(
-                        {"finish_reason": self._filled()},
-                        {"usage": self._usage(), "error": words, "error_type": words},
-                    )
-                },
-                {"id": self._filled()},
-            ),
+            "tool-call-start": self._part({"tool_calls": self._tool_call()}),
+            "tool-call-delta": self._part({"tool_calls": tool_calls}),
+            "tool-call-end": end,
+            "citation-start": self._part({"citations": self._citation()}),
+            "citation-end": end,
+            "message-end": self._message_end(),
             "debug": ({"prompt": self._filled()}, {}),
         }
         return self._typed(kind, *events[kind])
@@ -154,6 +130,20 @@ class Answers:
 
     def _delta(self, required: dict[str, Json], optional: dict[str, Json] | None = None) -> Json:
         return self._object({"message": self._object(required, optional)})
+
+    def _part(self, message: dict[str, Json], optional: dict[str, Json] | None = None) -> Members:
+        return {"index": places, "delta": self._delta(message)}, optional or {}
+
+    def _message_start(self) -> Members:
+        nothing: Json = st.just([])
+        empty = {"content": nothing, "tool_plan": st.just(""), "tool_calls": nothing, "citations": nothing}
+        return {"id": self._filled(), "delta": self._delta({"role": st.just("assistant")}, empty)}, {}
+
+    def _message_end(self) -> Members:
+        delta = self._object(
+            {"finish_reason": self._filled()}, {"usage": self._usage(), "error": words, "error_type": words}
+        )
+        return {"delta": delta}, {"id": self._filled()}
 
     def _piece(self) -> Json:
         if self.odd:

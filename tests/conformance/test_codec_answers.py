@@ -22,6 +22,7 @@ ANY = Answers(odd=True)
 TYPES = st.lists(st.sampled_from(("float", "int8", "uint8", "binary", "ubinary", "base64")), min_size=1, unique=True)
 
 
+@settings(deadline=None)
 @given(ANY.chats())
 def test_a_chat_answer_comes_back_as_it_was(answer: dict[str, Any]) -> None:
     response = ChatResponse()
@@ -31,7 +32,7 @@ def test_a_chat_answer_comes_back_as_it_was(answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", json_values.EVENTS)
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_a_stream_event_comes_back_as_it_was(kind: str, data: st.DataObject) -> None:
     body = data.draw(ANY.events(kind))
@@ -42,7 +43,8 @@ def test_a_stream_event_comes_back_as_it_was(kind: str, data: st.DataObject) -> 
     assert_same(*_both(event_json(event), body, json_values.EVENTS[kind]))
 
 
-@given(json_objects.filter(lambda body: body.get("type") not in json_values.EVENTS))
+@settings(deadline=None)
+@given(json_objects.filter(lambda body: body.get("type") not in list(json_values.EVENTS)))
 def test_an_event_of_an_unknown_type_is_kept_whole(body: dict[str, Any]) -> None:
     event = ChatStreamResponse()
     stream.decode_event(orjson.dumps(body), event)
@@ -50,6 +52,7 @@ def test_an_event_of_an_unknown_type_is_kept_whole(body: dict[str, Any]) -> None
     assert event.other_json.encode() == orjson.dumps(body)
 
 
+@settings(deadline=None)
 @given(ANY.reranks())
 def test_a_rerank_answer_comes_back_as_it_was(answer: dict[str, Any]) -> None:
     response = RerankResponse()
@@ -58,6 +61,7 @@ def test_a_rerank_answer_comes_back_as_it_was(answer: dict[str, Any]) -> None:
     assert_same(*_both(rerank_json(response), answer, json_values.RERANK))
 
 
+@settings(deadline=None)
 @given(TYPES.flatmap(lambda types: st.tuples(st.just(types), ANY.embeds(types))), st.sampled_from(FloatsAs))
 def test_an_embed_answer_comes_back_as_it_was(case: tuple[list[str], dict[str, Any]], floats_as: FloatsAs) -> None:
     types, answer = case

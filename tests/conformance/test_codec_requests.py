@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clients.codec import chat, embed, rerank
@@ -34,6 +34,7 @@ def sdk() -> Iterator[CohereSdk]:
 def test_a_chat_request_is_sent_as_the_sdk_sends_it(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
+    @settings(deadline=None)
     @example(request=request_examples.CHAT, stream=True)
     @given(request=chat_requests, stream=st.booleans())
     def check(request: ChatRequest, *, stream: bool) -> None:
@@ -50,6 +51,7 @@ def test_a_chat_request_is_sent_as_the_sdk_sends_it(sdk: CohereSdk) -> None:
 def test_an_embed_request_is_sent_as_the_sdk_sends_it(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
+    @settings(deadline=None)
     @example(request_examples.EMBEDS[0])
     @example(request_examples.EMBEDS[1])
     @example(request_examples.EMBEDS[2])
@@ -72,6 +74,7 @@ def test_an_embed_request_is_sent_as_the_sdk_sends_it(sdk: CohereSdk) -> None:
 def test_a_rerank_request_is_sent_as_the_sdk_sends_it(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
+    @settings(deadline=None)
     @example(request_examples.RERANK)
     @given(rerank_requests)
     def check(request: RerankRequest) -> None:

@@ -47,6 +47,7 @@ def sdk() -> Iterator[CohereSdk]:
 def test_a_chat_answer_reads_as_in_the_sdk(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
+    @settings(deadline=None)
     @example(answer_examples.CHAT)
     @given(DOCUMENTED.chats())
     def check(answer: dict[str, Any]) -> None:
@@ -63,7 +64,7 @@ def test_a_chat_answer_reads_as_in_the_sdk(sdk: CohereSdk) -> None:
 def test_stream_events_read_as_in_the_sdk(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
-    @settings(max_examples=40)
+    @settings(deadline=None, max_examples=40)
     @example(answer_examples.EVENTS)
     @given(st.tuples(*(DOCUMENTED.events(kind) for kind in json_values.EVENTS)))
     def check(bodies: tuple[dict[str, Any], ...]) -> None:
@@ -85,6 +86,7 @@ def test_stream_events_read_as_in_the_sdk(sdk: CohereSdk) -> None:
 def test_an_embed_answer_reads_as_in_the_sdk(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
+    @settings(deadline=None)
     @example(answer_examples.EMBED)
     @given(DOCUMENTED.embeds(TYPES))
     def check(answer: dict[str, Any]) -> None:
@@ -101,6 +103,7 @@ def test_an_embed_answer_reads_as_in_the_sdk(sdk: CohereSdk) -> None:
 def test_a_rerank_answer_reads_as_in_the_sdk(sdk: CohereSdk) -> None:
     exercised: set[str] = set()
 
+    @settings(deadline=None)
     @example(answer_examples.RERANK)
     @given(DOCUMENTED.reranks())
     def check(answer: dict[str, Any]) -> None:

@@ -172,6 +172,22 @@ def test_unknown_members_are_kept_under_their_json_pointers() -> None:
     assert response.message.content[0].text == "It"
 
 
+@pytest.mark.parametrize("block", [{}, {"type": []}, {"type": "text"}, {"type": "text", "text": None}, {"type": "new"}])
+def test_a_block_that_is_neither_text_nor_thinking_is_kept_whole(block: Any) -> None:
+    response = decoded({"message": {"content": [block]}})
+
+    assert json.loads(response.message.content[0].other_json) == block
+    assert not response.extra_json
+
+
+@pytest.mark.parametrize("source", [{}, {"type": []}, {"type": "document", "id": "1"}, {"type": "new", "id": "1"}])
+def test_a_source_that_is_neither_document_nor_tool_output_is_kept_whole(source: Any) -> None:
+    response = decoded({"message": {"citations": [{"start": 0, "end": 1, "text": "a", "sources": [source]}]}})
+
+    assert json.loads(response.message.citations[0].sources[0].other_json) == source
+    assert not response.extra_json
+
+
 def test_nothing_is_noted_for_an_ordinary_answer() -> None:
     response = decoded({"id": "1", "message": {"role": "assistant", "tool_plan": None, "citations": []}})
 

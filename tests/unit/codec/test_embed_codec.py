@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.codec import embed
@@ -68,6 +68,7 @@ def test_inputs_may_mix_text_and_images() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(width=32), min_size=3, max_size=3), min_size=1, max_size=4))
 def test_base64_becomes_floats_bit_for_bit(vectors: list[list[float]]) -> None:
     response, equal = decoded({"base64": in_base64(vectors)}, ["float"], FloatsAs.BASE64)

@@ -1,6 +1,6 @@
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.codec.json_text import DEPTH_MAX, problem_of, spliced, text_of
@@ -61,6 +61,7 @@ def test_what_is_spliced_stands_as_it_was_written() -> None:
     assert orjson.dumps({"a": spliced(text)}) == b'{"a":' + text.encode() + b"}"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_text_without_a_problem_is_json(text: str) -> None:
     if problem_of(text) is None:
