@@ -196,8 +196,8 @@ class Config(_Section):
         server = self.server
         if server.tls is None and not server.plaintext_off_loopback and not is_loopback(host_of(server.listen)):
             return [
-                "server.listen: other machines reach this address; configure server.tls, "
-                "or say server.plaintext_off_loopback = true"
+                "server.listen: other machines reach this address; configure server.tls "
+                + "or say server.plaintext_off_loopback = true"
             ]
         return []
 

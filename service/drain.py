@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from service.call import Call
+from service.context import Context
 from service.errors import DeadlineExceeded
-from service.interceptors.chain import Context
 from service.status import Outcome, outcome_of
 
 T = TypeVar("T")

@@ -31,9 +31,7 @@ class Reloader:
         try:
             # The environment of a running process does not change; it is read again for its references' sake.
             loaded = config.load(before.file)
-            problems = _restart_needed(before.config, loaded.config)
-            if problems:
-                raise ConfigError(problems)
+            _require_no_restart(before.config, loaded.config)
             self.snapshot = snapshot_of(loaded, self.snapshot)
         except ConfigError as error:
             _log.error("reload refused", problems=error.problems)
@@ -61,10 +59,12 @@ class Reloader:
         return [path for path in paths if path is not None]
 
 
-def _restart_needed(before: Config, after: Config) -> list[str]:
+def _require_no_restart(before: Config, after: Config) -> None:
     def fixed(one: Config) -> dict[str, object]:
         cohere = one.cohere.model_dump(exclude={"base_url"})
         return {"server": one.server, "metrics": one.metrics, "tracing": one.tracing, "cohere": cohere}
 
     old, new = fixed(before), fixed(after)
-    return [f"{section}: a change needs a restart" for section in old if old[section] != new[section]]
+    problems = [f"{section}: a change needs a restart" for section in old if old[section] != new[section]]
+    if problems:
+        raise ConfigError(problems)

@@ -17,9 +17,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from service.call import current_call
+from service.context import Context
 from service.errors import RequestBodyTimeout, RequestMalformed
 from service.identity.scopes import SCOPE_OF_RPC
-from service.interceptors.chain import Context
 from service.offload import in_thread_if_large
 
 

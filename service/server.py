@@ -20,10 +20,11 @@ from service import reflection
 from service.attempts import Attempts
 from service.call import Call
 from service.config import Config, ConfigError, LoadedConfig, host_of, is_loopback
+from service.context import Context
 from service.drain import Drain
 from service.interceptors.audit import AuditInterceptor
 from service.interceptors.auth import AuthInterceptor
-from service.interceptors.chain import Chain, Context, Interceptor, OpenCall
+from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
 from service.reload import Reloader
@@ -181,7 +182,7 @@ def _tracing(config: Config, stack: contextlib.AsyncExitStack) -> "Tracing | Non
     if not config.tracing.enabled:
         return None
     try:
-        from service.telemetry.tracing import Tracing
+        from service.telemetry.tracing import Tracing  # noqa: PLC0415 (an optional extra)
     except ImportError:
         raise ConfigError(["tracing.enabled: install cohort[otel]"]) from None
     tracing = Tracing()

@@ -5,11 +5,12 @@ import time
 from google.protobuf.message import Message
 
 from service.call import Call
+from service.context import Context
 from service.errors import CredentialRejected, ScopeMissing
 from service.identity.access_keys import AccessKeyRefused
 from service.identity.credential import credential_of
 from service.identity.scopes import SCOPE_OF_RPC
-from service.interceptors.chain import Context, Proceed
+from service.interceptors.chain import Proceed
 
 
 class AuthInterceptor:

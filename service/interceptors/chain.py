@@ -7,7 +7,7 @@ of a refused caller's body is received; on the wire that is the same. Health and
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -15,11 +15,8 @@ from google.protobuf.message import Message
 
 from service import call as calls
 from service.call import Call
+from service.context import Context
 
-if TYPE_CHECKING:
-    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-else:  # grpc's class is not generic at run time
-    Context = grpc.aio.ServicerContext
 Proceed: TypeAlias = Callable[[Call, Context], Awaitable[Message | None]]
 OpenCall: TypeAlias = Callable[[str, Context], Call]
 

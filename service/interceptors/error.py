@@ -9,7 +9,8 @@ import structlog
 from google.protobuf.message import Message
 
 from service.call import Call
-from service.interceptors.chain import Context, Proceed
+from service.context import Context
+from service.interceptors.chain import Proceed
 from service.status import cohort_error_of, status_of
 
 CALL_ID = "x-call-id"

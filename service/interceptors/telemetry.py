@@ -5,7 +5,8 @@ import time
 from google.protobuf.message import Message
 
 from service.call import Call
-from service.interceptors.chain import Context, Proceed
+from service.context import Context
+from service.interceptors.chain import Proceed
 from service.status import OK, outcome_of
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing

@@ -15,9 +15,9 @@ from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
 from service.attempts import Attempts
 from service.call import Call, current_call
+from service.context import Context
 from service.drain import Drain, EventWriter
 from service.errors import RequestInvalid
-from service.interceptors.chain import Context
 from service.offload import in_thread_if_large
 from service.policy import Policy, terms_of
 from service.servicers.generation import failure_of_answer, failure_of_end
@@ -35,7 +35,7 @@ class GatewayServicer:
         self._drain = drain
         self._floats = floats
 
-    async def Chat(self, request: ChatRequest, context: Context) -> ChatResponse:
+    async def Chat(self, request: ChatRequest, _: Context) -> ChatResponse:
         """Answers a conversation in one message."""
         call = current_call()
         body = await self._prepared(call, _chat_body, request, stream=False)
@@ -70,7 +70,7 @@ class GatewayServicer:
         if failure is not None:
             raise failure
 
-    async def Embed(self, request: EmbedRequest, context: Context) -> EmbedResponse:
+    async def Embed(self, request: EmbedRequest, _: Context) -> EmbedResponse:
         """Turns texts and images into vectors."""
         call = current_call()
         client = call.snapshot.client_of(call.caller.team)
@@ -91,7 +91,7 @@ class GatewayServicer:
         response.receipt.call_id = call.call_id
         return response
 
-    async def Rerank(self, request: RerankRequest, context: Context) -> RerankResponse:
+    async def Rerank(self, request: RerankRequest, _: Context) -> RerankResponse:
         """Orders documents by their relevance to a query."""
         call = current_call()
         body = await self._prepared(call, _rerank_body, request)
@@ -151,7 +151,7 @@ class GatewayServicer:
 
 
 def _chat_body(request: ChatRequest, policy: Policy, *, stream: bool) -> bytes:
-    _require_valid(violations_of_chat(request, stream=stream))
+    _require_valid(violations_of_chat(request))
     terms = terms_of(policy, "chat", request)
     if terms.max_tokens is not None:
         request.max_tokens = terms.max_tokens

@@ -18,12 +18,13 @@ from service.validation.violation import Findings, Violation, ViolationReason, c
 IMAGES_MAX = 20
 
 
-def violations_of_chat(request: ChatRequest, *, stream: bool) -> list[Violation]:  # noqa: ARG001 - see Args
+def violations_of_chat(request: ChatRequest) -> list[Violation]:
     """Returns all violations, in the order of the fields; none for a request that may be sent.
+
+    Cohere documents the same bounds for a Chat and a ChatStream.
 
     Args:
         request: Is not changed.
-        stream: Whether the answer is to be streamed. Cohere documents the same bounds for both.
     """
     return collect(_walk, request)
 

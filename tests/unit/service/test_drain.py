@@ -7,7 +7,7 @@ from cohort.v1.chat_pb2 import ChatStreamResponse
 from service.call import Call
 from service.drain import Drain, EventWriter
 from service.errors import DeadlineExceeded
-from service.interceptors.chain import Context
+from service.context import Context
 from service.snapshot import Snapshot
 from service.status import Outcome
 

@@ -48,7 +48,7 @@ def rerank(members: Members) -> RerankRequest:
 def violations_of(request: Message) -> list[Violation]:
     match request:
         case ChatRequest():
-            return violations_of_chat(request, stream=False)
+            return violations_of_chat(request)
         case EmbedRequest():
             return violations_of_embed(request)
         case RerankRequest():

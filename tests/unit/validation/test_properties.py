@@ -71,7 +71,7 @@ def test_whatever_passes_can_be_written_as_json(request: Message) -> None:
     assume(not violations_of(request))
     match request:
         case ChatRequest():
-            body = encode_chat(request, stream=False)
+            body = encode_chat(request)
         case EmbedRequest():
             body = encode_embed(request, floats_as=FloatsAs.BASE64)
         case RerankRequest():
@@ -90,13 +90,6 @@ def test_all_violations_of_one_chat_are_found_at_once(
     expected = {pair for row in rows for pair in row.found}
 
     assert set(found_in(request)) == expected
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_stream_has_the_bounds_of_a_unary_chat(*, stream: bool) -> None:
-    assert violations_of_chat(chat({"k": -1}), stream=stream) == [
-        Violation("k", "OUT_OF_RANGE", "must be from 0 to 500; is -1")
-    ]
 
 
 @pytest.mark.parametrize("request_type", REQUEST_TYPES)
@@ -138,7 +131,7 @@ def test_no_text_of_the_request_is_repeated_in_a_violation(request_type: type[Me
 
 def test_the_violations_of_the_worst_chat_fit_into_a_response_header() -> None:
     request = chat({"messages": [{"role": "user", "content": [{"image_url": {"url": "http://a"}}] * 200}]})
-    found = violations_of_chat(request, stream=False)
+    found = violations_of_chat(request)
     sent = importlib.import_module("google.rpc.error_details_pb2").BadRequest(
         field_violations=[asdict(violation) for violation in found]
     )
@@ -153,7 +146,7 @@ def test_the_violations_of_the_worst_chat_fit_into_a_response_header() -> None:
 def test_at_most_a_hundred_violations_are_listed_and_one_that_says_there_are_more(bad: int) -> None:
     request = chat({})
     request.tools.extend([Tool()] * bad)
-    found = violations_of_chat(request, stream=False)
+    found = violations_of_chat(request)
 
     assert len(found) == min(bad, 101)
     assert (found[-1].reason == "MORE_VIOLATIONS") == (bad > 100)
@@ -180,7 +173,7 @@ def test_a_request_of_more_parts_than_any_model_reads_is_refused(field: str, req
 
 def test_a_description_names_the_bound_and_the_measure_of_the_value() -> None:
     descriptions = [
-        *violations_of_chat(chat({"model": "m" * 250, "temperature": 1.5, "max_tokens": -3}), stream=False),
+        *violations_of_chat(chat({"model": "m" * 250, "temperature": 1.5, "max_tokens": -3})),
         *violations_of_embed(embed({"texts": ["a"] * 97, "images": [PNG], "truncate": "middle"})),
         *violations_of_rerank(rerank({"documents": ["a"] * 10_001})),
     ]
