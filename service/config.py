@@ -195,10 +195,8 @@ class Config(_Section):
     def _transport_security_problems(self) -> list[str]:
         server = self.server
         if server.tls is None and not server.plaintext_off_loopback and not is_loopback(host_of(server.listen)):
-            return [
-                "server.listen: other machines reach this address; configure server.tls "
-                + "or say server.plaintext_off_loopback = true"
-            ]
+            advice = "configure server.tls, or say server.plaintext_off_loopback = true"
+            return [f"server.listen: other machines reach this address; {advice}"]
         return []
 
 
