@@ -1,12 +1,13 @@
 """`cohort call chat`: one conversation, streamed by default."""
 
 import argparse
+from collections.abc import Iterator
 
-from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
+from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ChatResponse, ChatStreamResponse
 from service.cli import calling
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.defaults import CHAT_MODEL
-from service.cli.printing import ChatPrinter
+from service.cli.printing import ChatPrinter, show
 from service.cli.requests import add_json, add_output, as_json_line, from_json
 
 _FLAGS = ("text", "model", "system", "document", "max_tokens", "temperature")
@@ -50,18 +51,31 @@ def request_of(arguments: argparse.Namespace) -> ChatRequest:
 
 def _run(arguments: argparse.Namespace) -> int:
     request = request_of(arguments)
-    printer = ChatPrinter()
     with calling.caller(arguments) as caller:
         if arguments.no_stream:
-            response = caller.call(caller.stub.Chat, request)
-            if arguments.output == "json":
-                print(as_json_line(response))
-            else:
-                printer.print_whole(response)
-            return 0
-        for event in caller.stream(caller.stub.ChatStream, request):
-            if arguments.output == "json":
-                print(as_json_line(event), flush=True)
-            else:
-                printer.print_event(event)
+            _print_whole(caller.call(caller.stub.Chat, request), arguments.output)
+        else:
+            _print_stream(caller.stream(caller.stub.ChatStream, request), arguments.output)
     return 0
+
+
+def _print_whole(response: ChatResponse, output: str) -> None:
+    if output == "json":
+        show(f"{as_json_line(response)}\n")
+    else:
+        ChatPrinter().print_whole(response)
+
+
+def _print_stream(events: Iterator[ChatStreamResponse], output: str) -> None:
+    if output == "json":
+        for event in events:
+            show(f"{as_json_line(event)}\n")
+        return
+    printer = ChatPrinter()
+    try:
+        for event in events:
+            printer.print_event(event)
+    except ValueError as error:
+        raise CommandFailed(f"the stream makes no sense: {error}") from None
+    finally:
+        printer.end_line()

@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with calling.caller(arguments) as caller:
         response = caller.call(caller.stub.Rerank, request)
     if arguments.output == "json":
-        print(as_json_line(response))
+        show(f"{as_json_line(response)}\n")
         return 0
     show("".join(f"{line}\n" for line in described(response, request)))
     show_end(response.meta.billed_units, response.receipt.call_id)

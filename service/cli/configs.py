@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,8 @@ def loopback_address(text: str) -> str:
     if not is_loopback(host) or not (port.isascii() and port.isdecimal()) or not 0 < int(port) <= PORT_MAX:
         raise argparse.ArgumentTypeError(f"{text} is no HOST:PORT of this machine alone, such as 127.0.0.1:50051")
     return text
+
+
+def cannot_bind(listen: str, error: OSError) -> str:
+    """Why an address cannot be bound; asyncio and the system word it differently, a reader need not notice."""
+    return f"{listen} cannot be bound: {os.strerror(error.errno) if error.errno else error}"

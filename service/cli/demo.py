@@ -19,7 +19,7 @@ from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service.cli import calling, defaults, demo_folder
 from service.cli.commands import NOT_STARTED, CommandFailed
-from service.cli.configs import loopback_address, problems_told
+from service.cli.configs import cannot_bind, loopback_address, problems_told
 from service.cli.demo_folder import Addresses, DemoFolder
 from service.cli.demo_lines import QUESTION, Program, paste_cohort_call, paste_grpcurl, paste_python
 from service.cli.printing import ChatPrinter
@@ -113,8 +113,7 @@ def _require_free_ports(loaded: LoadedConfig, *, sandbox: bool) -> None:
             try:
                 probe.bind((host, int(listen.rpartition(":")[2])))
             except OSError as error:
-                why = os.strerror(error.errno) if error.errno else str(error)
-                message = f"{listen} cannot be bound: {why}; {flag} chooses another address"
+                message = f"{cannot_bind(listen, error)}; {flag} chooses another address"
                 raise CommandFailed(message, NOT_STARTED) from None
 
 

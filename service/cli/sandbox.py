@@ -9,7 +9,7 @@ import uvloop
 from clients.sandbox import Sandbox
 from clients.sandbox.keys import WELL_KNOWN
 from service.cli.commands import NOT_STARTED, CommandFailed
-from service.cli.configs import loopback_address
+from service.cli.configs import cannot_bind, loopback_address
 from service.cli.defaults import SANDBOX_LISTEN
 from service.cli.stopping import stop_requested
 from service.config import host_of
@@ -42,7 +42,7 @@ async def sandbox_at(listen: str) -> AsyncIterator[str]:
         try:
             url = await stack.enter_async_context(Sandbox().serve(host=host_of(listen), port=port))
         except OSError as error:
-            raise CommandFailed(f"{listen} cannot be bound: {error.strerror}", NOT_STARTED) from None
+            raise CommandFailed(cannot_bind(listen, error), NOT_STARTED) from None
         yield url
 
 
