@@ -102,6 +102,7 @@ def opened(path: Path, addresses: Addresses, now: datetime.datetime) -> DemoFold
         if not missing:
             for name in ("cohort.toml", "sandbox.toml"):
                 _change_addresses(path / name, addresses)
+            _require_unexpired(DemoFolder(path), now)
         elif len(missing) == len(_FILES):
             _create(path, addresses, now)
         else:
@@ -135,6 +136,12 @@ def _create(path: Path, addresses: Addresses, now: datetime.datetime) -> None:
     _write(path / "cohort.toml", f"{real}\n{made.toml()}")
     _write(path / "sandbox.toml", f"{local}\n{made.toml()}")
     _write(path / ACCESS_KEY_FILE, made.access_key, mode=0o600)
+
+
+def _require_unexpired(folder: DemoFolder, now: datetime.datetime) -> None:
+    for key in folder.config(sandbox=True).config.access_keys:
+        if key.id in folder.access_key() and key.expires_at <= now:
+            raise ConfigError([f"the access key of {folder.path} has expired: delete the folder to begin anew"])
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

@@ -78,6 +78,13 @@ def test_the_second_time_nothing_is_changed(folder: DemoFolder) -> None:
     assert texts(again) == before
 
 
+def test_a_folder_whose_access_key_has_expired_is_refused(folder: DemoFolder) -> None:
+    opened(folder.path, NOWHERE_SPECIAL, NOW + datetime.timedelta(days=364))
+
+    with pytest.raises(ConfigError, match="has expired: delete the folder"):
+        opened(folder.path, NOWHERE_SPECIAL, NOW + datetime.timedelta(days=365))
+
+
 def test_an_empty_folder_is_filled_and_closed_to_others(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir(mode=0o755)
 
