@@ -1,31 +1,31 @@
-"""One HTTP request to Cohere → one answer, or an UpstreamError. Never retries.
+"""One HTTP request to Cohere → one answer, or an UpstreamError. Never retries, never follows a redirect.
 
-One session for the process; the team's key and base URL come with each request. A connection is taken from
-a bounded pool; a full pool is our own saturation and refuses instead of queueing for ever. Redirects are not
-followed: a key must not travel to another host.
+One pool of connections for the process; the team's key and base URL come with each request. How many requests are
+under way at once is bounded; a full pool is our own saturation, and refuses instead of queueing for ever.
 """
 
 import asyncio
 import contextlib
-import io
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple, Self
 
-import aiohttp
 from yarl import URL
 
 from clients.cohere_key import CohereKey
 from clients.errors import Billing, MalformedAnswer, UpstreamError
+from clients.http.connection import Connection
+from clients.http.faults import ConnectFailed, HttpFault, NotHttp, Silent, TooLarge
+from clients.http.pool import Origin, Pool
 from clients.sse import DONE, EventParser, EventTooLarge
 from clients.status import failure_of
 from cohort.v1 import error_reason_pb2 as reasons
 
-ERROR_BODY_BYTES_MAX = 64 * 1024
+IDLE_S = 15.0
 TAIL_TIMEOUT_S = 1.0
-ONE_PIECE_BYTES_MAX = 1024 * 1024
+ERROR_BODY_BYTES_MAX = 64 * 1024
+_ROUTES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TransportLimits:
     connections_max: int = 512
     """Requests to Cohere under way at once in this process."""
     pool_wait_s: float = 1.0
-    """How long a request waits for a free connection before it is refused."""
+    """How long a request waits for its turn before it is refused."""
     connect_timeout_s: float = 10.0
     silence_timeout_s: float = 300.0
     """How long Cohere may send nothing at all before an attempt is given up."""
@@ -70,89 +70,101 @@ class EventStream(NamedTuple):
                     pass
 
 
+class _Route(NamedTuple):
+    origin: Origin
+    head: bytes
+    """The request's head up to the headers that differ from request to request."""
+
+
 class Transport:
-    """The process's HTTP session with Cohere. Open it with `async with`."""
+    """The process's traffic with Cohere. Open it with `async with`."""
 
     def __init__(self, limits: TransportLimits | None = None) -> None:
         self._limits = limits or TransportLimits()
         self._free = asyncio.Semaphore(self._limits.connections_max)
-        self._session: aiohttp.ClientSession | None = None
+        self._routes: dict[tuple[URL, str], _Route] = {}
+        self._pool = Pool(
+            connect_timeout_s=self._limits.connect_timeout_s,
+            silence_timeout_s=self._limits.silence_timeout_s,
+            answer_bytes_max=self._limits.answer_bytes_max,
+            idle_s=IDLE_S,
+        )
 
     async def __aenter__(self) -> Self:
-        limits = self._limits
-        self._session = aiohttp.ClientSession(
-            # The bound is our semaphore. Idle connections go before Cohere's side would drop them:
-            # a request written into a dying connection has an unknown bill.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15, ssl=ssl.create_default_context()),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Content-Type": "application/json",
-                "Accept-Encoding": "identity",
-                "X-Client-Name": "cohort",
-            },
-            skip_auto_headers=("User-Agent", "Accept"),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=limits.connect_timeout_s, sock_read=limits.silence_timeout_s
-            ),
-            trust_env=False,
-        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        self._pool.close()
 
-    async def post(self, url: URL, key: CohereKey, body: bytes) -> Answer:
+    async def post(self, base_url: URL, path: str, key: CohereKey, body: bytes) -> Answer:
         """Sends one request and reads its whole answer.
 
         Raises:
             UpstreamError: Anything but a 200 with a complete body.
         """
-        async with self._exchange(url, key, body) as response:
-            headers = response.headers
-            with _faults_translated():
-                answer = await self._whole_body(response)
+        route = self._route(base_url, path)
+        connection = await self._begin(route)
+        try:
+            await self._ask(connection, route, key, body)
+            answer = await connection.body()
+            headers = connection.headers
             return Answer(answer, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", ""))
+        except HttpFault as fault:
+            raise _failure_of(fault) from None
+        finally:
+            self._end(route, connection)
 
     @contextlib.asynccontextmanager
-    async def stream(self, url: URL, key: CohereKey, body: bytes) -> AsyncIterator[EventStream]:
+    async def stream(self, base_url: URL, path: str, key: CohereKey, body: bytes) -> AsyncIterator[EventStream]:
         """Sends one request and yields its event stream.
 
-        Leaving the context ends the exchange: after `[DONE]` the connection is kept, else it is closed.
+        Leaving the context ends the exchange: after the body's end the connection is kept, else it is closed.
 
         Raises:
             UpstreamError: Anything but a 200 event stream; also while iterating over the payloads.
         """
-        async with self._exchange(url, key, body) as response:
-            if response.content_type != "text/event-stream":
-                raise _malformed("Cohere answered a stream request with another content type")
-            headers = response.headers
-            async with contextlib.aclosing(self._payloads(response)) as payloads:
-                yield EventStream(payloads, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", ""))
-
-    @contextlib.asynccontextmanager
-    async def _exchange(self, url: URL, key: CohereKey, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
-            raise RuntimeError("the transport is not open")
-        await self._take_connection()
+        route = self._route(base_url, path)
+        connection = await self._begin(route)
         try:
-            with _faults_translated():
-                response = await self._session.post(
-                    url, data=_sendable(body), headers={"Authorization": key.authorization()}, allow_redirects=False
-                )
             try:
-                if response.status != HTTPStatus.OK:
-                    raise await self._failure(response, key)
-                yield response
-            finally:
-                response.release()
+                await self._ask(connection, route, key, body)
+            except HttpFault as fault:
+                raise _failure_of(fault) from None
+            headers = connection.headers
+            if not headers.get("content-type", "").startswith("text/event-stream"):
+                raise _malformed("Cohere answered a stream request with another content type")
+            async with contextlib.aclosing(self._payloads(connection)) as payloads:
+                yield EventStream(payloads, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", ""))
         finally:
-            self._free.release()
+            self._end(route, connection)
 
-    async def _take_connection(self) -> None:
+    def _route(self, base_url: URL, path: str) -> _Route:
+        route = self._routes.get((base_url, path))
+        if route is None:
+            if len(self._routes) >= _ROUTES_MAX:
+                self._routes.clear()
+            route = self._routes[base_url, path] = _route_of(base_url, path)
+        return route
+
+    async def _begin(self, route: _Route) -> Connection:
         if not self._free.locked():
             await self._free.acquire()
-            return
+        else:
+            await self._wait_for_turn()
+        try:
+            return await self._pool.take(route.origin)
+        except ConnectFailed as fault:
+            self._free.release()
+            raise _failure_of(fault) from None
+        except BaseException:
+            self._free.release()
+            raise
+
+    def _end(self, route: _Route, connection: Connection) -> None:
+        self._pool.give_back(route.origin, connection)
+        self._free.release()
+
+    async def _wait_for_turn(self) -> None:
         try:
             async with asyncio.timeout(self._limits.pool_wait_s):
                 await self._free.acquire()
@@ -164,72 +176,39 @@ class Transport:
                 retry_after_s=1.0,
             ) from None
 
-    async def _failure(self, response: aiohttp.ClientResponse, key: CohereKey) -> UpstreamError:
-        try:
-            body = await response.content.readexactly(ERROR_BODY_BYTES_MAX)
-        except asyncio.IncompleteReadError as short:
-            body = short.partial
-        except (aiohttp.ClientError, TimeoutError):
-            body = b""
-        error = failure_of(response.status, response.headers, body)
+    async def _ask(self, connection: Connection, route: _Route, key: CohereKey, body: bytes) -> None:
+        """Sends the request and waits for the head of a 200."""
+        head = f"Authorization: {key.authorization()}\r\nContent-Length: {len(body)}\r\n\r\n"
+        await connection.send(route.head + head.encode("ascii"), body)
+        await connection.head()
+        if connection.status != HTTPStatus.OK:
+            raise await self._refusal(connection, key)
+
+    async def _refusal(self, connection: Connection, key: CohereKey) -> UpstreamError:
+        body = b""
+        with contextlib.suppress(HttpFault):
+            while len(body) < ERROR_BODY_BYTES_MAX and (chunk := await connection.chunk()):
+                body += chunk
+        error = failure_of(connection.status, connection.headers, body)
         error.message = key.redacted_from(error.message)
         return error
 
-    async def _whole_body(self, response: aiohttp.ClientResponse) -> bytes:
-        bytes_max = self._limits.answer_bytes_max
-        length = response.content_length
-        if length is not None and length > bytes_max:
-            raise _too_large(bytes_max)
-        if length is not None and "content-encoding" not in response.headers:
-            return await response.read()
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > bytes_max:
-                raise _too_large(bytes_max)
-            chunks.append(chunk)
-        return b"".join(chunks)
-
-    async def _payloads(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    async def _payloads(self, connection: Connection) -> AsyncGenerator[bytes, None]:
         parser = EventParser(self._limits.event_bytes_max)
-        size = 0
-        with _faults_translated():
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > self._limits.answer_bytes_max:
-                    raise _too_large(self._limits.answer_bytes_max)
-                try:
-                    payloads = parser.feed(chunk)
-                except EventTooLarge:
-                    raise _too_large(self._limits.event_bytes_max) from None
-                for payload in payloads:
+        try:
+            while chunk := await connection.chunk():
+                for payload in parser.feed(chunk):
                     if payload == DONE:
-                        await _read_tail(response)
+                        # The end of the chunked body may come a packet later.
+                        with contextlib.suppress(TimeoutError, HttpFault):
+                            async with asyncio.timeout(TAIL_TIMEOUT_S):
+                                await connection.chunk()
                         return
                     yield payload
-
-
-def _sendable(body: bytes) -> bytes | io.BytesIO:
-    # aiohttp writes bytes in one piece, which blocks the loop for large ones; a file it reads in a thread, by chunks.
-    return body if len(body) <= ONE_PIECE_BYTES_MAX else io.BytesIO(body)
-
-
-async def _read_tail(response: aiohttp.ClientResponse) -> None:
-    # The end of the chunked body may come a packet after [DONE]; a response read to its end keeps its connection.
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(TAIL_TIMEOUT_S):
-            await response.content.readany()
-
-
-@contextlib.contextmanager
-def _faults_translated() -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ClientError as error:
-        raise _network_failure(error) from None
-    except TimeoutError as error:
-        raise _timeout_failure(error) from None
+        except HttpFault as fault:
+            raise _failure_of(fault) from None
+        except EventTooLarge:
+            raise _too_large() from None
 
 
 def malformed(answer: MalformedAnswer) -> UpstreamError:
@@ -247,41 +226,45 @@ def cut_off() -> UpstreamError:
     )
 
 
+def _route_of(base_url: URL, path: str) -> _Route:
+    origin = Origin(base_url.raw_host or "", base_url.port or 0, base_url.scheme == "https")
+    host = base_url.raw_authority
+    target = base_url.raw_path.rstrip("/") + path
+    head = (
+        f"POST {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+        "Content-Type: application/json\r\nUser-Agent: cohort\r\nX-Client-Name: cohort\r\n"
+    )
+    return _Route(origin, head.encode("ascii"))
+
+
 def _malformed(message: str) -> UpstreamError:
     return UpstreamError(reasons.ERROR_REASON_COHERE_MALFORMED_ANSWER, message, billing=Billing.UNKNOWN, status=200)
 
 
-def _too_large(bytes_max: int) -> UpstreamError:
+def _too_large() -> UpstreamError:
     return UpstreamError(
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
-        f"Cohere's answer exceeds {bytes_max} bytes",
+        "Cohere's answer exceeds its bound",
         billing=Billing.UNKNOWN,
         status=200,
     )
 
 
-def _network_failure(error: aiohttp.ClientError) -> UpstreamError:
-    # The order matters: a connector error is raised before the first byte is written, so nothing was sent.
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
-        return UpstreamError(
-            reasons.ERROR_REASON_COHERE_UNAVAILABLE, "Cohere could not be reached", billing=Billing.NONE
-        )
-    if isinstance(error, aiohttp.ServerTimeoutError):
-        return _timeout_failure(error)
-    if isinstance(error, aiohttp.ClientResponseError):  # bytes that are not HTTP
-        return _malformed("Cohere's answer is not HTTP")
-    return UpstreamError(
-        reasons.ERROR_REASON_COHERE_CONNECTION_LOST,
-        "The connection to Cohere broke before its answer was complete",
-        billing=Billing.UNKNOWN,
-    )
-
-
-def _timeout_failure(error: BaseException) -> UpstreamError:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return UpstreamError(
-            reasons.ERROR_REASON_COHERE_UNAVAILABLE,
-            "Cohere could not be reached in time",
-            billing=Billing.NONE,
-        )
-    return UpstreamError(reasons.ERROR_REASON_COHERE_TIMED_OUT, "Cohere went silent", billing=Billing.UNKNOWN)
+def _failure_of(fault: HttpFault) -> UpstreamError:
+    match fault:
+        case ConnectFailed():  # before the first byte was written: nothing was sent
+            return UpstreamError(
+                reasons.ERROR_REASON_COHERE_UNAVAILABLE, "Cohere could not be reached", billing=Billing.NONE
+            )
+        case Silent():
+            return UpstreamError(reasons.ERROR_REASON_COHERE_TIMED_OUT, "Cohere went silent", billing=Billing.UNKNOWN)
+        case NotHttp():
+            return _malformed("Cohere's answer is not HTTP")
+        case TooLarge():
+            return _too_large()
+        case _:
+            return UpstreamError(
+                reasons.ERROR_REASON_COHERE_CONNECTION_LOST,
+                "The connection to Cohere broke before its answer was complete",
+                billing=Billing.UNKNOWN,
+            )

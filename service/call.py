@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-import os
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Call:
     """When our answer must leave, on the event loop's clock."""
     peer: str = ""
     metadata: Iterable[tuple[str, str | bytes]] = ()
-    call_id: str = field(default_factory=lambda: new_call_id(time.time_ns(), os.urandom(10)))
+    call_id: str = field(default_factory=lambda: new_call_id(time.time_ns(), random.getrandbits(80)))
     started_ns: int = field(default_factory=time.perf_counter_ns)
     principal: Principal | None = None
     credential_problem: str = ""
@@ -79,14 +79,14 @@ def enter(call: Call) -> None:
     _current.set(call)
 
 
-def new_call_id(now_ns: int, entropy: bytes) -> str:
+def new_call_id(now_ns: int, entropy: int) -> str:
     """Makes a UUIDv7 (RFC 9562 section 5.7), so that ids sort by time.
 
     Args:
         now_ns: Unix time in nanoseconds.
-        entropy: Ten random bytes.
+        entropy: 80 random bits. They need to be different, not secret.
     """
-    number = (now_ns // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(entropy)
+    number = (now_ns // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | entropy
     number = number & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,6 +1,7 @@
 """Counts and times every call, and opens its span where tracing is on."""
 
 import time
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
@@ -9,13 +10,15 @@ from service.context import Context
 from service.interceptors.chain import Proceed
 from service.status import OK, outcome_of
 from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import Tracing
+
+if TYPE_CHECKING:  # an optional extra
+    from service.telemetry.tracing import Tracing
 
 
 class TelemetryInterceptor:
     """Feeds metrics and spans with each call's outcome."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing | None) -> None:
+    def __init__(self, metrics: Metrics, tracing: "Tracing | None") -> None:
         self._metrics = metrics
         self._tracing = tracing
 

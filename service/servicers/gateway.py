@@ -43,7 +43,7 @@ class GatewayServicer:
 
         async def once(slot: Slot) -> None:
             response.Clear()
-            await self._posted(call, slot, "v2/chat", body, chat.decode, response)
+            await self._posted(call, slot, "/v2/chat", body, chat.decode, response)
             call.billed_units = response.usage.billed_units
 
         await self._drain.run(call, self._attempts.run(call, call.snapshot.client_of(call.caller.team), once))
@@ -81,7 +81,7 @@ class GatewayServicer:
         async def once(slot: Slot) -> None:
             response.Clear()
             equal = await self._posted(
-                call, slot, "v2/embed", body, embed.decode, response, request=request, floats_as=floats_as
+                call, slot, "/v2/embed", body, embed.decode, response, request=request, floats_as=floats_as
             )
             if floats_as is FloatsAs.BOTH and response.embeddings.floats:
                 self._floats.learn(slot.base_url, request.model, equal=equal)
@@ -99,7 +99,7 @@ class GatewayServicer:
 
         async def once(slot: Slot) -> None:
             response.Clear()
-            await self._posted(call, slot, "v2/rerank", body, rerank.decode, response)
+            await self._posted(call, slot, "/v2/rerank", body, rerank.decode, response)
             call.billed_units = response.meta.billed_units
 
         await self._drain.run(call, self._attempts.run(call, call.snapshot.client_of(call.caller.team), once))
@@ -121,7 +121,7 @@ class GatewayServicer:
         response: Message,
         **how: Any,
     ) -> R:
-        answer: Answer = await self._transport.post(slot.base_url / path, slot.key, body)
+        answer: Answer = await self._transport.post(slot.base_url, path, slot.key, body)
         call.debug_trace_id, call.upstream_warning = answer.debug_trace_id, answer.warning
         try:
             return await in_thread_if_large(len(answer.body), decode, answer.body, response, **how)
@@ -131,7 +131,7 @@ class GatewayServicer:
     async def _streamed(self, call: Call, slot: Slot, body: bytes, events: EventWriter) -> ChatStreamResponse:
         """Passes a stream's events on as they come, and returns the last one unsent."""
         end: ChatStreamResponse | None = None
-        async with self._transport.stream(slot.base_url / "v2/chat", slot.key, body) as answer:
+        async with self._transport.stream(slot.base_url, "/v2/chat", slot.key, body) as answer:
             call.debug_trace_id, call.upstream_warning = answer.debug_trace_id, answer.warning
             async for payload in answer.payloads:
                 event = ChatStreamResponse()

@@ -1,5 +1,6 @@
 """structlog as JSON lines on one stream, and the line that every call leaves."""
 
+import functools
 import logging
 import time
 from typing import Any, BinaryIO
@@ -109,4 +110,9 @@ class _ToStructlog(logging.Handler):
 
 def _iso(now_ns: int) -> str:
     seconds, rest = divmod(now_ns, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1000:06d}Z"
+    return f"{_iso_seconds(seconds)}.{rest // 1000:06d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _iso_seconds(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
