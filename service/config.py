@@ -5,7 +5,6 @@ file, only referred to (`env:NAME`, `file:PATH`); relative paths count from the 
 """
 
 import datetime
-import ipaddress
 import os
 import re
 import tomllib
@@ -13,10 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 from yarl import URL
 
 from clients.secrets.source import SecretSource, source_of
+from service.address import is_loopback
+from service.cross_checks import cross_problems_of
 
 ACCESS_KEY_LIFETIME_MAX = datetime.timedelta(days=365)
 CONFIG_FILE_DEFAULT = Path("/etc/cohort/cohort.toml")
@@ -61,7 +71,7 @@ Address = Annotated[str, AfterValidator(_address)]
 Reference = Annotated[str, AfterValidator(_reference)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Name = Annotated[str, AfterValidator(_name)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=86_400)]
 Scope = Literal["chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read", "admin"]
 Endpoint = Literal["chat", "embed", "rerank"]
 
@@ -83,15 +93,15 @@ class ServerConfig(_Section):
     """How callers reach the service. A change needs a restart."""
 
     listen: Address = "127.0.0.1:50051"
-    plaintext_off_loopback: bool = False
+    plaintext_off_loopback: StrictBool = False
     """Serve without TLS on an address that other machines reach, e.g. behind a mesh's sidecar."""
     reflection: Literal["auto", "on", "off"] = "auto"
     """`auto`: on for loopback, off elsewhere."""
-    message_bytes_max: int = Field(default=32 * 1024 * 1024, ge=4096, le=256 * 1024 * 1024)
+    message_bytes_max: StrictInt = Field(default=32 * 1024 * 1024, ge=4096, le=256 * 1024 * 1024)
     """Size of one request message; Cohere's 20 MB of images fit as base64."""
     body_timeout_seconds: Seconds = 10
     """How long a caller may take to send its request after its headers."""
-    deadline_margin_ms: int = Field(default=20, ge=0, le=1000)
+    deadline_margin_ms: StrictInt = Field(default=20, ge=0, le=1000)
     """How long before the caller's deadline our own DEADLINE_EXCEEDED is sent."""
     drain_seconds: Seconds = 60
     """How long an attempt runs on after its caller left, and how long a stop waits."""
@@ -102,25 +112,25 @@ class MetricsConfig(_Section):
     """Where Prometheus reads. A change needs a restart."""
 
     listen: Address = "127.0.0.1:9464"
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class TracingConfig(_Section):
     """OpenTelemetry spans (the `otel` extra), exported as the OTEL_* variables say. A change needs a restart."""
 
-    enabled: bool = False
+    enabled: StrictBool = False
 
 
 class CohereConfig(_Section):
     """Traffic with Cohere. A change of anything but `base_url` needs a restart."""
 
     base_url: BaseUrl = "https://api.cohere.com"
-    connections_max: int = Field(default=512, ge=1, le=65_536)
+    connections_max: StrictInt = Field(default=512, ge=1, le=65_536)
     """Requests to Cohere under way at once in this process."""
     pool_wait_seconds: Seconds = 1
     connect_timeout_seconds: Seconds = 10
     silence_timeout_seconds: Seconds = 300
-    answer_bytes_max: int = Field(default=64 * 1024 * 1024, ge=4096)
+    answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
 
 
 class TeamConfig(_Section):
@@ -131,9 +141,9 @@ class TeamConfig(_Section):
     """The team's own Cohere, e.g. a Model Vault; absent = `cohere.base_url`."""
     endpoints: frozenset[Endpoint] = frozenset({"chat", "embed", "rerank"})
     models: frozenset[Annotated[str, Field(min_length=1, max_length=200)]] = Field(min_length=1)
-    max_tokens_per_call: int = Field(ge=1, le=1_000_000)
+    max_tokens_per_call: StrictInt = Field(ge=1, le=1_000_000)
     """Cap of a Chat's output tokens; also what a Chat without `max_tokens` asks for."""
-    max_input_tokens_per_call: int | None = Field(default=None, ge=1)
+    max_input_tokens_per_call: StrictInt | None = Field(default=None, ge=1)
     """Cap of the input, counted in bytes, of which a token has at least one."""
 
 
@@ -169,36 +179,6 @@ class Config(_Section):
     """Pepper version → where the pepper is kept."""
     access_keys: tuple[AccessKeyConfig, ...] = ()
 
-    @model_validator(mode="after")
-    def _names_only_what_exists(self) -> "Config":
-        problems = [
-            *self._access_key_problems(),
-            *self._transport_security_problems(),
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _access_key_problems(self) -> list[str]:
-        problems: list[str] = []
-        seen: set[str] = set()
-        for key in self.access_keys:
-            if key.id in seen:
-                problems.append(f"access_keys: two entries have the id {key.id}")
-            seen.add(key.id)
-            if key.team not in self.teams:
-                problems.append(f"access_keys.{key.id}.team: no team is named {key.team}")
-            if key.hash.partition(":")[0] not in self.peppers:
-                problems.append(f"access_keys.{key.id}.hash: no pepper has that version")
-        return problems
-
-    def _transport_security_problems(self) -> list[str]:
-        server = self.server
-        if server.tls is None and not server.plaintext_off_loopback and not is_loopback(host_of(server.listen)):
-            advice = "configure server.tls, or say server.plaintext_off_loopback = true"
-            return [f"server.listen: other machines reach this address; {advice}"]
-        return []
-
 
 class LoadedConfig:
     """A Config with what is needed to use it: where it came from and where its references lead."""
@@ -229,10 +209,14 @@ def load(file: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
         raise ConfigError([f"{file}: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{file}: not TOML: {error}"]) from None
+    contradictions = cross_problems_of(document)
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
-        raise ConfigError([_problem(finding["loc"], finding["msg"]) for finding in error.errors()]) from None
+        problems = [_problem(finding["loc"], finding["msg"]) for finding in error.errors()]
+        raise ConfigError([*problems, *contradictions]) from None
+    if contradictions:
+        raise ConfigError(contradictions)
     return LoadedConfig(config, file=file, environ=environ)
 
 
@@ -249,18 +233,3 @@ def environment_variable(name: str, environ: Mapping[str, str] = os.environ) -> 
 def _problem(path: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ")
     return f"{'.'.join(str(part) for part in path)}: {message}" if path else message
-
-
-def host_of(address: str) -> str:
-    """The host of `HOST:PORT`, without the brackets of an IPv6 address."""
-    return address.rpartition(":")[0].strip("[]")
-
-
-def is_loopback(host: str) -> bool:
-    """Tells whether only this machine reaches the host. A name other than localhost is not trusted to be."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

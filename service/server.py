@@ -17,9 +17,10 @@ from clients.teams import FloatTrust
 from clients.transport import Transport, TransportLimits
 from cohort.v1 import gateway_service_pb2
 from service import reflection
+from service.address import host_of, is_loopback
 from service.attempts import Attempts
 from service.call import Call
-from service.config import Config, ConfigError, LoadedConfig, host_of, is_loopback
+from service.config import Config, ConfigError, LoadedConfig
 from service.context import Context
 from service.drain import Drain
 from service.interceptors.audit import AuditInterceptor

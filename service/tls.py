@@ -1,5 +1,6 @@
 """The server's credentials from files, read again when they change, without a restart."""
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -33,6 +34,10 @@ class Certificate:
         """
         try:
             first = self._read()
+        except ssl.SSLError:
+            raise ConfigError(
+                [f"server.tls: {self._files[0]} and {self._files[1]} are no certificate and its key"]
+            ) from None
         except OSError as error:
             raise ConfigError([f"server.tls: {error.filename}: {error.strerror}"]) from None
         # The type stub has no None, the documentation does: "or None to keep the current configuration".
@@ -46,13 +51,15 @@ class Certificate:
             return None
         try:
             configuration = self._read()
-        except OSError as error:
-            _log.error("certificate not readable", file=str(error.filename), problem=error.strerror)
+        except OSError as error:  # ssl.SSLError is one
+            _log.error("certificate not readable", file=str(self._files[0]), problem=error.strerror or "no key pair")
             return None
         self._stamp = stamp
         _log.info("certificate read again", file=str(self._files[0]))
         return configuration
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
+        # OpenSSL says whether the two belong together; gRPC would only fail to bind, or drop handshakes.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
         chain, key = (path.read_bytes() for path in self._files)
         return grpc.ssl_server_certificate_configuration([(key, chain)])

@@ -11,10 +11,11 @@ import grpc
 
 from cohort.client import CohortError, with_access_key
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from service.address import host_of, is_loopback
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.defaults import ACCESS_KEY_FILE, DEMO_FOLDER, LISTEN
 from service.cli.printing import printable
-from service.config import environment_variable, host_of, is_loopback
+from service.config import environment_variable
 
 TIMEOUT_DEFAULT_S = 300.0
 _OPTIONS = [("grpc.max_receive_message_length", -1)]

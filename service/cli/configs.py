@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from service.address import host_of, is_loopback
 from service.cli.commands import NOT_STARTED, CommandFailed
-from service.config import ConfigError, config_file, host_of, is_loopback
+from service.config import ConfigError, config_file
 
 PORT_MAX = 65_535
 

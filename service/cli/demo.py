@@ -17,6 +17,7 @@ from clients.errors import SecretMissing
 from cohort.client import CohortError, access_key_interceptors
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from service.address import host_of
 from service.cli import calling, defaults, demo_folder
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import cannot_bind, loopback_address, problems_told
@@ -25,7 +26,7 @@ from service.cli.demo_lines import QUESTION, Program, paste_cohort_call, paste_g
 from service.cli.printing import ChatPrinter
 from service.cli.sandbox import sandbox_at
 from service.cli.stopping import stop_requested
-from service.config import LoadedConfig, environment_variable, host_of
+from service.config import LoadedConfig, environment_variable
 from service.server import running
 
 FIRST_CHAT_TIMEOUT_S = 60.0

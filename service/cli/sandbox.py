@@ -8,11 +8,11 @@ import uvloop
 
 from clients.sandbox import Sandbox
 from clients.sandbox.keys import WELL_KNOWN
+from service.address import host_of
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import cannot_bind, loopback_address
 from service.cli.defaults import SANDBOX_LISTEN
 from service.cli.stopping import stop_requested
-from service.config import host_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

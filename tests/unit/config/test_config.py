@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from service import config
+from service import address, config
 from service.config import Config, ConfigError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -164,11 +164,11 @@ def test_every_scope_of_the_rpcs_can_be_given_to_an_access_key() -> None:
     ],
 )
 def test_only_this_machines_own_addresses_are_loopback(host: str, loopback: bool) -> None:  # noqa: FBT001
-    assert config.is_loopback(host) == loopback
+    assert address.is_loopback(host) == loopback
 
 
 def test_the_host_of_an_ipv6_address_comes_without_brackets() -> None:
-    assert config.host_of("[::1]:50051") == "::1"
+    assert address.host_of("[::1]:50051") == "::1"
 
 
 def test_every_section_refuses_unknown_keys_and_changes() -> None:
