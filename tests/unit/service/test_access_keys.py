@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.errors import CohortError
 from service.identity.access_keys import (
     METHOD,
     AccessKeyRecord,
@@ -14,7 +15,6 @@ from service.identity.access_keys import (
     digest_of,
 )
 from service.identity.credential import Credential, credential_of
-from service.errors import CohortError
 from service.identity.principal import Principal
 
 PEPPER = b"p" * 32

@@ -5,9 +5,9 @@ import pytest
 
 from cohort.v1.chat_pb2 import ChatStreamResponse
 from service.call import Call
+from service.context import Context
 from service.drain import Drain, EventWriter
 from service.errors import DeadlineExceeded
-from service.context import Context
 from service.snapshot import Snapshot
 from service.status import Outcome
 
