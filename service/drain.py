@@ -62,7 +62,7 @@ class Drain:
             raise
         finally:
             timer.cancel()
-        if deadline_passed:
+        if deadline_passed and not task.done():
             self._detach(call, task, events)
             raise DeadlineExceeded
         return task.result()

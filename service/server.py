@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import grpc.aio
 import structlog
-from google.protobuf.internal import api_implementation
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from clients.teams import FloatTrust
 from clients.transport import Transport, TransportLimits
 from cohort.v1 import gateway_service_pb2
-from service import reflection
+from service import process, reflection
 from service.address import host_of, is_loopback
 from service.attempts import Attempts
 from service.call import Call
@@ -71,7 +70,7 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
     Raises:
         ConfigError: It cannot start as configured.
     """
-    _refuse_slow_protobuf()
+    process.secure()
     log.configure(stream)
     config = loaded.config
     reloader = Reloader(snapshot_of(loaded))
@@ -214,8 +213,3 @@ def _limits(config: Config) -> TransportLimits:
 def _reflects(config: Config) -> bool:
     wanted = config.server.reflection
     return wanted == "on" or (wanted == "auto" and is_loopback(host_of(config.server.listen)))
-
-
-def _refuse_slow_protobuf() -> None:
-    if api_implementation.Type() != "upb":
-        raise ConfigError(["protobuf: the upb backend is missing; the pure Python one recurses on hostile input"])

@@ -140,3 +140,10 @@ async def test_a_gone_peer_is_a_caller_that_left() -> None:
     await events.write(EVENT)
 
     assert (call.detached, call.events) == (True, 0)
+
+
+async def test_an_attempt_that_ends_at_once_is_never_called_late() -> None:
+    async def attempt() -> int:
+        return 7
+
+    assert await Drain(1.0, Ended()).run(new_call(-1.0), attempt()) == 7

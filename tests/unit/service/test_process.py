@@ -1,0 +1,24 @@
+import resource
+
+import pytest
+
+from service import process
+from service.config import ConfigError
+
+
+def test_no_core_dump_is_left() -> None:
+    process.secure()
+
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+
+
+def test_a_tracer_that_prints_credentials_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPC_TRACE", "http")
+    with pytest.raises(ConfigError, match="GRPC_TRACE"):
+        process.secure()
+
+
+def test_a_protobuf_that_recurses_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process.api_implementation, "Type", lambda: "python")
+    with pytest.raises(ConfigError, match="upb"):
+        process.secure()
