@@ -58,8 +58,8 @@ generate: $(BUF)  ## write the stubs of protos/
 	$(TOOLS)/bin/python tools/generate
 
 .PHONY: prove
-prove: $(DEV)  ## run the proofs that take minutes
-	$(VENV)/bin/pytest -m prove
+prove: $(DEV)  ## run the proofs that take minutes: the properties, with many more examples
+	$(VENV)/bin/pytest -m 'prove or hypothesis' --hypothesis-profile=prove --timeout=1800
 
 .PHONY: bench
 bench: $(DEV)  ## measure CPU and throughput against a bare echo; needs h2load and nginx
@@ -76,7 +76,7 @@ wheels: $(DEV)  ## build both wheels, install them where nothing else is, and us
 
 .PHONY: image
 image: $(DEV)  ## build the container image, start it, ask its health and for a Chat; needs root
-	$(VENV)/bin/pytest -m image tests/image
+	$(VENV)/bin/pytest -m image tests/image $(PYTEST)
 
 .PHONY: ci
 ci: lint test wheels  ## all that every change has to pass
