@@ -100,17 +100,18 @@ class EventWriter:
 
     def __init__(self, call: Call, context: Context) -> None:
         self._call = call
-        self._context = context
+        self._context: Context | None = context
         self._writing = False
         self._released = False
 
     async def write(self, event: Message) -> None:
         """Sends one message to the caller, if it is still there; waits while it reads slowly."""
-        if self._call.detached:
+        context = self._context
+        if self._call.detached or context is None:
             return
         self._writing = True
         try:
-            await self._context.write(event)
+            await context.write(event)
             self._call.events += 1
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -124,6 +125,7 @@ class EventWriter:
 
     def detach(self, task: asyncio.Task[Any]) -> None:
         """Frees the attempt from a write that nobody will read."""
+        self._context = None  # holds the call, and a connection has room for only so many ended ones
         if self._writing:
             self._released = True
             task.cancel()

@@ -4,7 +4,10 @@ It stands outside the audit, because sending the status is sending the answer: `
 Anything unforeseen becomes a bare INTERNAL; its text and trace go to the log alone.
 """
 
+from typing import TypeAlias
+
 import grpc
+import grpc.aio
 import structlog
 from google.protobuf.message import Message
 
@@ -16,6 +19,8 @@ from service.status import cohort_error_of, status_of
 CALL_ID = "x-call-id"
 STATUS_DETAILS = "grpc-status-details-bin"
 
+Trailers: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
 _log = structlog.get_logger()
 
 
@@ -24,16 +29,28 @@ class ErrorInterceptor:
 
     async def intercept(self, call: Call, context: Context, proceed: Proceed) -> Message | None:
         """See `Interceptor`."""
-        trailers: tuple[tuple[str, str | bytes], ...] = ((CALL_ID, call.call_id),)
+        trailers: Trailers = ((CALL_ID, call.call_id),)
         try:
             response = await proceed(call, context)
         except Exception as raised:
-            error = cohort_error_of(raised)
-            if error is None:
-                _log.error("unforeseen", call_id=call.call_id, rpc=call.rpc, exc_info=raised)
-                await context.abort(grpc.StatusCode.INTERNAL, "Internal error", trailers)
-            details = status_of(error).SerializeToString()
-            # One abort with everything: abort_with_status would drop our trailers.
-            await context.abort(error.code, error.message, (*trailers, (STATUS_DETAILS, details)))
-        context.set_trailing_metadata(trailers)
-        return response
+            end = _end_of(call, raised, trailers)
+            raised.__traceback__ = None  # its frames hold the context, see below
+        else:
+            context.set_trailing_metadata(trailers)
+            return response
+        try:
+            await context.abort(*end)
+        except grpc.aio.AbortError as aborted:
+            # grpc.aio keeps it on the call and raises it again itself. With a traceback it would hold this frame, and
+            # so the call, until the next garbage collection; and a connection has room for only so many ended calls.
+            aborted.__traceback__ = None
+        return None
+
+
+def _end_of(call: Call, raised: Exception, trailers: Trailers) -> tuple[grpc.StatusCode, str, Trailers]:
+    error = cohort_error_of(raised)
+    if error is None:
+        _log.error("unforeseen", call_id=call.call_id, rpc=call.rpc, exc_info=raised)
+        return grpc.StatusCode.INTERNAL, "Internal error", trailers
+    # One abort with everything: abort_with_status would drop our trailers.
+    return error.code, error.message, (*trailers, (STATUS_DETAILS, status_of(error).SerializeToString()))
