@@ -128,12 +128,15 @@ async def cohort(
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
-            f"{team_lines('demo', base_url or url, models=models, extra=team)}{more}{key_lines}{narrow_lines}{expired_lines}"
+            f"{team_lines('demo', base_url or url, models=models, extra=team)}{more}"
+            f"{key_lines}{narrow_lines}{expired_lines}"
         )
         log = io.BytesIO()
-        async with running(config.load(folder / "cohort.toml"), log) as service:
-            async with grpc.aio.insecure_channel(
+        async with (
+            running(config.load(folder / "cohort.toml"), log) as service,
+            grpc.aio.insecure_channel(
                 f"127.0.0.1:{service.port}", options=[("grpc.max_receive_message_length", -1)]
-            ) as channel:
-                names = {"narrow": narrow_key, "expired": expired_key}
-                yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)
+            ) as channel,
+        ):
+            names = {"narrow": narrow_key, "expired": expired_key}
+            yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)

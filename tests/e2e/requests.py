@@ -1,6 +1,7 @@
 """Small valid requests, and a caller's reading of a refusal."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class Refusal:
 
     @property
     def reason(self) -> str:
-        return self.info.reason
+        return str(self.info.reason)
 
     @property
     def fields(self) -> set[str]:
@@ -57,9 +58,8 @@ class Refusal:
 
     @property
     def retry_s(self) -> float | None:
-        for info in self.of(error_details_pb2.RetryInfo):
-            return info.retry_delay.ToTimedelta().total_seconds()
-        return None
+        waits = [float(info.retry_delay.ToTimedelta().total_seconds()) for info in self.of(error_details_pb2.RetryInfo)]
+        return waits[0] if waits else None
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [detail for detail in self.details if isinstance(detail, kind)]
@@ -84,10 +84,16 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
 
 def _unpacked(packed: any_pb2.Any) -> Message:
     for kind in _KINDS:
-        message = kind()
+        message: Message = kind()
         if packed.Unpack(message):
             return message
     raise AssertionError(f"a detail that no caller expects: {packed.type_url}")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for what another task does; the test's timeout bounds it."""
+    while not condition():
+        await asyncio.sleep(0.01)
 
 
 async def refused(call: Awaitable[Any]) -> Refusal:
@@ -100,7 +106,9 @@ async def refused(call: Awaitable[Any]) -> Refusal:
 async def refused_stream(call: Any) -> tuple[list[Any], Refusal]:
     """Reads a stream that must fail; gives the events that came before."""
     events: list[Any] = []
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
+    try:
         async for event in call:
             events.append(event)  # noqa: PERF401 (the events before the failure are wanted)
-    return events, refusal_of(raised.value)
+    except grpc.aio.AioRpcError as error:
+        return events, refusal_of(error)
+    raise AssertionError("the stream ended well")

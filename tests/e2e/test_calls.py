@@ -9,7 +9,7 @@ import pytest
 from cohort.client.assemble import assemble
 from cohort.v1.chat_pb2 import ChatMessage, Document
 from tests.e2e.cohort_service import CAP, Cohort, cohort
-from tests.e2e.requests import EMBED_MODEL, chat, embed, refused, refused_stream, rerank
+from tests.e2e.requests import EMBED_MODEL, chat, embed, refused, refused_stream, rerank, until
 
 
 def sent(service: Cohort) -> list[dict[str, object]]:
@@ -187,11 +187,9 @@ async def test_a_refused_key_that_was_renewed_is_tried_again(service: Cohort) ->
 async def test_a_caller_that_cancels_is_drained_to_the_bill(service: Cohort) -> None:
     service.fault(latency_ms=400)
     call = service.stub.Chat(chat(), metadata=service.credentials)
-    while not upstream_calls(service):
-        await asyncio.sleep(0.01)
+    await until(lambda: upstream_calls(service))
     call.cancel()
-    while not service.lines("drained"):
-        await asyncio.sleep(0.01)
+    await until(lambda: service.lines("drained"))
     (line,) = service.lines("drained")
 
     assert (line["code"], line["detached"]) == ("OK", True)
@@ -204,8 +202,7 @@ async def test_a_cancelled_stream_is_drained_to_the_bill(service: Cohort) -> Non
     call = service.stub.ChatStream(chat(), metadata=service.credentials)
     await call.read()
     call.cancel()
-    while not service.lines("drained"):
-        await asyncio.sleep(0.01)
+    await until(lambda: service.lines("drained"))
     (line,) = service.lines("drained")
 
     assert line["code"] == "OK"
@@ -217,8 +214,7 @@ async def test_an_endless_stream_ends_when_its_drain_does(tmp_path: Path) -> Non
         service.fault(endless=True)
         call = service.stub.ChatStream(chat(), metadata=service.credentials, timeout=1.5)
         await call.read()  # and never again
-        while not service.lines("drained"):
-            await asyncio.sleep(0.01)
+        await until(lambda: service.lines("drained"))
         (line,) = service.lines("drained")
 
         assert line["code"] == "CANCELLED"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -10,9 +11,11 @@ import pytest
 
 from cohort.v1.error_reason_pb2 import ErrorReason
 from tests.e2e.cohort_service import CAP, Cohort, cohort
-from tests.e2e.requests import Refusal, chat, embed, refused, rerank
+from tests.e2e.requests import Refusal, chat, embed, refused, rerank, until
 
 Case = Callable[[Cohort], Awaitable[Refusal]]
+# Wide gaps between our refusal and the caller's own deadline, so that a slow machine sees ours.
+MARGINS_MS = {"DEADLINE_TOO_SHORT": 950, "DEADLINE_EXCEEDED": 1000}
 CASES: dict[str, tuple[grpc.StatusCode, Case]] = {}
 C = grpc.StatusCode
 
@@ -83,7 +86,7 @@ async def _input(service: Cohort) -> Refusal:
 
 @reaches("REQUEST_MALFORMED", C.INVALID_ARGUMENT)
 async def _malformed(service: Cohort) -> Refusal:
-    rpc = service.channel.unary_unary("/cohort.v1.GatewayService/Chat")
+    rpc: Any = service.channel.unary_unary("/cohort.v1.GatewayService/Chat")
     return await refused(rpc(b"\xff\xff\xff", metadata=service.credentials))
 
 
@@ -97,13 +100,12 @@ async def _invalid(service: Cohort) -> Refusal:
 
 @reaches("REQUEST_BODY_TIMEOUT", C.DEADLINE_EXCEEDED)
 async def _no_body(service: Cohort) -> Refusal:
-    call = service.channel.stream_unary("/cohort.v1.GatewayService/Chat")(metadata=service.credentials, timeout=20)
+    call: Any = service.channel.stream_unary("/cohort.v1.GatewayService/Chat")(metadata=service.credentials, timeout=20)
     return await refused(call)
 
 
 @reaches("DEADLINE_TOO_SHORT", C.DEADLINE_EXCEEDED)
 async def _short(service: Cohort) -> Refusal:
-    # A wide gap between our refusal and the caller's own deadline, so that a slow machine sees ours.
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=1.0))
 
     assert not service.sandbox.state.requests.all()
@@ -120,8 +122,7 @@ async def _late(service: Cohort) -> Refusal:
 async def _pool(service: Cohort) -> Refusal:
     service.fault(latency_ms=3000)
     first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
-    while not service.sandbox.state.requests.all():
-        await asyncio.sleep(0.01)
+    await until(service.sandbox.state.requests.all)
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
     first.cancel()
 
@@ -183,8 +184,9 @@ async def narrowed(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncItera
     reason = request.node.callspec.params["reason"]
     async with cohort(
         tmp_path,
-        server="body_timeout_seconds = 0.3\n" + ("deadline_margin_ms = 950" if reason == "DEADLINE_TOO_SHORT" else ""),
-        cohere=f"silence_timeout_seconds = {1 if reason == 'COHERE_TIMED_OUT' else 30}\nanswer_bytes_max = 1000000\npool_wait_seconds = 0.1\n"
+        server="body_timeout_seconds = 0.3\n" + f"deadline_margin_ms = {MARGINS_MS.get(reason, 20)}",
+        cohere=f"silence_timeout_seconds = {1 if reason == 'COHERE_TIMED_OUT' else 30}\n"
+        "answer_bytes_max = 1000000\npool_wait_seconds = 0.1\n"
         + ("connections_max = 1" if reason == "UPSTREAM_POOL_FULL" else ""),
         team='endpoints = ["chat", "embed"]\nmax_input_tokens_per_call = 4000',
         cohere_key=None if reason == "COHERE_KEY_MISSING" else "sandbox-production",
@@ -211,7 +213,8 @@ async def test_each_refusal_leaves_one_line_with_its_reason(narrowed: Cohort, re
 
 
 def test_no_reason_is_left_out() -> None:
-    named = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}
+    values = ErrorReason.DESCRIPTOR.values_by_name
+    named = {name.removeprefix("ERROR_REASON_") for name in values} - {"UNSPECIFIED"}
     print(f"reasons reached {len(CASES)}/{len(named)}")
 
     assert set(CASES) == named

@@ -6,6 +6,7 @@ import socket
 import ssl
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -19,7 +20,7 @@ from service import config
 from service.config import ConfigError
 from service.server import running
 from tests.e2e.cohort_service import Cohort, access_key_lines, cohort, team_lines
-from tests.e2e.requests import chat, refused
+from tests.e2e.requests import chat, refused, until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -27,14 +28,14 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 @pytest.mark.parametrize("name", ["", "cohort.v1.GatewayService"])
 async def test_health_needs_no_credential(service: Cohort, name: str) -> None:
-    stub = health_pb2_grpc.HealthStub(service.channel)
+    stub: Any = health_pb2_grpc.HealthStub(service.channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
 
     assert answer.status == SERVING
 
 
 async def test_an_unknown_service_has_no_health(service: Cohort) -> None:
-    stub = health_pb2_grpc.HealthStub(service.channel)
+    stub: Any = health_pb2_grpc.HealthStub(service.channel)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.Check(health_pb2.HealthCheckRequest(service="x"))
 
@@ -45,13 +46,13 @@ async def test_a_stop_turns_health_first_and_lets_calls_end(tmp_path: Path) -> N
     async with contextlib.AsyncExitStack() as stack:
         async with cohort(tmp_path) as service:
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(service.target))
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            watch = stub.Watch(health_pb2.HealthCheckRequest())
             seen = [(await watch.read()).status]
             service.fault(latency_ms=700)
             call = GatewayServiceStub(channel).Chat(chat(), metadata=service.credentials)
             answer = asyncio.ensure_future(call)
-            while not service.sandbox.state.requests.all():
-                await asyncio.sleep(0.01)
+            await until(service.sandbox.state.requests.all)
         seen.append((await watch.read()).status)
 
         assert seen == [SERVING, NOT_SERVING]
@@ -62,11 +63,9 @@ async def test_a_stop_waits_for_attempts_whose_caller_left(tmp_path: Path) -> No
     async with cohort(tmp_path) as service:
         service.fault(latency_ms=700)
         call = service.stub.Chat(chat(), metadata=service.credentials)
-        while not service.sandbox.state.requests.all():
-            await asyncio.sleep(0.01)
+        await until(service.sandbox.state.requests.all)
         call.cancel()
-        while not service.lines():
-            await asyncio.sleep(0.01)
+        await until(service.lines)
 
         assert not service.lines("drained")
     assert [line["code"] for line in service.lines("drained")] == ["OK"]
@@ -74,7 +73,7 @@ async def test_a_stop_waits_for_attempts_whose_caller_left(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 async def test_reflection_answers_under_both_names(service: Cohort, version: str) -> None:
-    call = service.channel.stream_stream(
+    call: Any = service.channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
@@ -86,7 +85,8 @@ async def test_reflection_answers_under_both_names(service: Cohort, version: str
 
 async def test_reflection_can_be_off(tmp_path: Path) -> None:
     async with cohort(tmp_path, server='reflection = "off"') as service:
-        call = service.channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")(iter([b""]))
+        rpc: Any = service.channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        call = rpc(iter([b""]))
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call.read()
 
@@ -111,8 +111,7 @@ async def test_a_reload_brings_a_new_team_and_drops_no_call(service: Cohort) -> 
     (service.folder / "search.key").write_text("sandbox-trial")
     text = service.config_file.read_text() + team_lines("search", service.sandbox_url) + key_lines
     service.config_file.write_text(text)
-    while "search" not in service.service.reloader.snapshot.clients:
-        await asyncio.sleep(0.05)
+    await until(lambda: "search" in service.service.reloader.snapshot.clients)
     answer = await service.stub.Chat(chat(), metadata=(("x-api-key", access_key),))
 
     assert answer.receipt.call_id
@@ -147,8 +146,7 @@ async def test_a_wrong_reload_changes_nothing(service: Cohort, change: str) -> N
 async def test_a_changed_key_file_is_used_without_a_restart(service: Cohort) -> None:
     (service.folder / "next").write_text("sandbox-trial\n")
     (service.folder / "next").rename(service.folder / "demo.key")
-    while not service.lines("cohere key changed"):
-        await asyncio.sleep(0.05)
+    await until(lambda: service.lines("cohere key changed"))
     await service.stub.Chat(chat(), metadata=service.credentials)
 
     assert service.sandbox.state.requests.all()[-1].key_name == "sandbox-trial"
@@ -165,9 +163,11 @@ async def served_certificate(port: int, authority: trustme.CA) -> bytes:
         context = ssl.create_default_context()
         context.set_alpn_protocols(["h2"])
         authority.configure_trust(context)
-        with socket.create_connection(("127.0.0.1", port)) as raw:
-            with context.wrap_socket(raw, server_hostname="localhost") as secured:
-                return secured.getpeercert(binary_form=True) or b""
+        with (
+            socket.create_connection(("127.0.0.1", port)) as raw,
+            context.wrap_socket(raw, server_hostname="localhost") as secured,
+        ):
+            return secured.getpeercert(binary_form=True) or b""
 
     return await asyncio.to_thread(handshake)
 

@@ -1,4 +1,4 @@
-"""Recorded traffic, replayed by a local HTTP server through the whole service: requests and answers stay what they were."""
+"""Recorded traffic, replayed by a local HTTP server through the whole service: both directions stay what they were."""
 
 import array
 import contextlib
@@ -52,7 +52,7 @@ async def replayed(recording: Recording, folder: Path) -> AsyncIterator[tuple[Co
         await runner.cleanup()
 
 
-def request_of(recording: Recording) -> ChatRequest | EmbedRequest | RerankRequest:
+def request_of(recording: Recording) -> Any:
     """The recorded request, as a caller of ours writes it. Members that are null were not sent by our callers."""
     members = {name: value for name, value in recording.request.items() if value is not None and name != "stream"}
     match recording.path:
@@ -107,7 +107,8 @@ async def test_a_recorded_exchange_passes_the_whole_service_unchanged(recording:
         method = {"/v2/chat": "Chat", "/v2/embed": "Embed", "/v2/rerank": "Rerank"}[recording.path]
         answer = await getattr(service.stub, method)(request_of(recording), metadata=service.credentials)
 
-    rebuilt = {"Chat": chat_json, "Embed": embed_json, "Rerank": rerank_json}[method](answer)
+    rebuild: Any = {"Chat": chat_json, "Embed": embed_json, "Rerank": rerank_json}[method]
+    rebuilt = rebuild(answer)
     shape = {"Chat": json_values.CHAT, "Embed": json_values.EMBED, "Rerank": json_values.RERANK}[method]
     assert received == [{"path": recording.path, "body": expected_request(recording)}]
     assert_same(canonical(rebuilt, shape), canonical(as_float32(json.loads(recording.body)), shape))

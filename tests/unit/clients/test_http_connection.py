@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import zlib
 from typing import cast
 
@@ -53,7 +54,7 @@ async def exchanged(answer: bytes, cuts: list[int], *, closes: bool = False) -> 
 
     reader = asyncio.create_task(read())
     edges = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         await asyncio.sleep(0)
         if start < end:
             connection.data_received(answer[start:end])
@@ -92,9 +93,9 @@ def test_a_chunked_body_survives_every_cut(body: bytes, sizes: list[int], cuts: 
     assert (status, read, connection.reusable) == (200, body, True)
 
 
-@given(st.binary(max_size=2000), st.sampled_from([gzip.compress, zlib.compress]), cuts_of)
-def test_a_compressed_body_survives_every_cut(body: bytes, compress: object, cuts: list[int]) -> None:
-    packed = gzip.compress(body) if compress is gzip.compress else zlib.compress(body)
+@given(st.binary(max_size=2000), st.booleans(), cuts_of)
+def test_a_compressed_body_survives_every_cut(body: bytes, gzipped: bool, cuts: list[int]) -> None:  # noqa: FBT001
+    packed = gzip.compress(body) if gzipped else zlib.compress(body)
     answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(packed), packed)
 
     assert asyncio.run(exchanged(answer, cuts))[1] == body
@@ -176,11 +177,11 @@ async def test_a_slow_reader_stops_the_peer_and_goes_on() -> None:
     connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n")
     await connection.head()
     connection.data_received(b"x" * (BUFFERED_BYTES_MAX + 1))
-    assert not peer.reading
+    paused = not peer.reading
     taken = await connection.chunk()
     waiting = asyncio.create_task(connection.chunk())
     await asyncio.sleep(0)
-    assert peer.reading
+    assert (paused, peer.reading) == (True, True)
     connection.data_received(b"x" * (600_000 - len(taken)))
     rest = await waiting
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ payloads = st.lists(
 def fed(stream: bytes, cuts: list[int], event_bytes_max: int = 1 << 20) -> list[bytes]:
     parser = EventParser(event_bytes_max)
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    return [data for start, end in zip(edges, edges[1:], strict=False) for data in parser.feed(stream[start:end])]
+    return [data for start, end in itertools.pairwise(edges) for data in parser.feed(stream[start:end])]
 
 
 @given(payloads, st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(min_value=0), max_size=40))

@@ -1,6 +1,7 @@
 import resource
 
 import pytest
+from google.protobuf.internal import api_implementation
 
 from service import process
 from service.config import ConfigError
@@ -19,6 +20,6 @@ def test_a_tracer_that_prints_credentials_stops_the_start(monkeypatch: pytest.Mo
 
 
 def test_a_protobuf_that_recurses_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process.api_implementation, "Type", lambda: "python")
+    monkeypatch.setattr(api_implementation, "Type", lambda: "python")
     with pytest.raises(ConfigError, match="upb"):
         process.secure()
