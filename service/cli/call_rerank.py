@@ -14,7 +14,7 @@ from service.cli.requests import add_json, add_output, as_json_line, from_json
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("query", nargs="?", metavar="QUERY", help="what is looked for")
-    parser.add_argument("--documents", nargs="+", metavar="TEXT", help="the documents to order")
+    parser.add_argument("--documents", action="extend", nargs="+", metavar="TEXT", help="the documents to order")
     parser.add_argument("--documents-file", type=Path, metavar="FILE", help="more documents, one a line")
     parser.add_argument("--model", help=f"default: {RERANK_MODEL}")
     parser.add_argument("--top-n", type=int, metavar="N", help="only the most relevant N")
