@@ -39,6 +39,7 @@ lint: $(DEV) $(BUF)  ## check style, types, layers, contract, generated code and
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --scripts-are-modules tools/generate tools/suites_ran.py
 	$(VENV)/bin/lint-imports
 	$(TOOLS)/bin/buf lint
 	$(TOOLS)/bin/buf format --diff --exit-code
