@@ -20,10 +20,7 @@ def configure(stream: BinaryIO) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Frames without their locals: a local may be a key or a prompt.
-            structlog.processors.ExceptionRenderer(
-                structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
-            ),
+            structlog.processors.ExceptionRenderer(_shape_of),
             structlog.processors.JSONRenderer(serializer=orjson.dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -32,6 +29,13 @@ def configure(stream: BinaryIO) -> None:
     )
     handler = _ToStructlog()
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _shape_of(exc_info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
+    """Types and frames of an exception, without locals and without its text: either may hold a key or a prompt."""
+    stacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)(exc_info)
+    shown = ("exc_type", "frames")
+    return [{name: stack[name] for name in shown} for stack in stacks]
 
 
 class CallLog:

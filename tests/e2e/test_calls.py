@@ -233,6 +233,10 @@ async def test_the_unforeseen_is_a_bare_internal(service: Cohort, monkeypatch: p
 
     assert (refusal.code, refusal.message, refusal.details) == (grpc.StatusCode.INTERNAL, "Internal error", ())
     assert refusal.call_id
+    (line,) = service.lines("unforeseen")
+    assert line["call_id"] == refusal.call_id
+    assert "ZeroDivisionError" in str(line)
+    assert b"secret detail" not in service.log.getvalue()
 
 
 async def test_all_violations_come_at_once(service: Cohort) -> None:
