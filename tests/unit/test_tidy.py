@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("bench", "clients", "protos/cohort", "service", "tools")
 MODULE_LINES_MAX, FUNCTION_LINES_MAX, DOCSTRING_LINES_MAX = 300, 40, 10
@@ -26,12 +28,27 @@ FOREIGN_WORDS = (
 )  # fmt: skip
 
 
+def checkout() -> list[str]:
+    """The paths of the repository's files, added yet or not, without what is ignored; none where git does not say."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return []
+    return sorted(set(listed.stdout.decode().splitlines()))
+
+
+FILES = checkout()
+pytestmark = pytest.mark.skipif(not FILES, reason="git does not say what belongs to this folder")
+
+
 def tracked() -> list[Path]:
-    """The files of the repository, whether they are added yet or not; not what it ignores."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
-    ).stdout.decode()
-    return [file for line in sorted(set(listed.splitlines())) if (file := ROOT / line).is_file()]
+    """The files of the repository that are there."""
+    return [file for path in FILES if (file := ROOT / path).is_file()]
 
 
 def python_below(*folders: str) -> list[Path]:
