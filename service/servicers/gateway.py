@@ -18,7 +18,7 @@ from service.call import Call, current_call
 from service.context import Context
 from service.drain import Drain, EventWriter
 from service.errors import RequestInvalid
-from service.offload import in_thread_if_large
+from service.offload import LARGE_ANSWER_BYTES, LARGE_REQUEST_BYTES, in_thread_if
 from service.policy import Policy, terms_of
 from service.servicers.generation import failure_of_answer, failure_of_end
 from service.validation import Violation, violations_of_chat, violations_of_embed, violations_of_rerank
@@ -109,7 +109,7 @@ class GatewayServicer:
     async def _prepared(self, call: Call, body_of: Callable[..., bytes], request: Any, **how: Any) -> bytes:
         call.model = request.model
         policy = call.snapshot.policy_of(call.caller.team)
-        return await in_thread_if_large(call.request_bytes, body_of, request, policy, **how)
+        return await in_thread_if(call.request_bytes > LARGE_REQUEST_BYTES, body_of, request, policy, **how)
 
     async def _posted(
         self,
@@ -124,7 +124,7 @@ class GatewayServicer:
         answer: Answer = await self._transport.post(slot.base_url, path, slot.key, body)
         call.debug_trace_id, call.upstream_warning = answer.debug_trace_id, answer.warning
         try:
-            return await in_thread_if_large(len(answer.body), decode, answer.body, response, **how)
+            return await in_thread_if(len(answer.body) > LARGE_ANSWER_BYTES, decode, answer.body, response, **how)
         except MalformedAnswer as error:
             raise malformed(error) from None
 
