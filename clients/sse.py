@@ -1,11 +1,12 @@
 """Server-sent events, incrementally: chunks of bytes in, `data` payloads out.
 
 The part of the WHATWG event stream format that Cohere uses, robust against any split or merge of chunks:
-LF, CRLF and CR line ends, comments, fields other than `data`, several `data` lines in one event. The event's
+LF, CRLF and CR line ends, a byte order mark, comments, empty events, fields other than `data`, several `data` lines in one event. The event's
 type stands inside Cohere's JSON too, so the `event` field is not needed.
 """
 
 DONE = b"[DONE]"
+BOM = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
@@ -19,7 +20,7 @@ class EventParser:
         event_bytes_max: The most bytes one unfinished event may hold.
     """
 
-    __slots__ = ("_buffer", "_data", "_data_bytes", "_event_bytes_max", "_skip_lf")
+    __slots__ = ("_buffer", "_data", "_data_bytes", "_event_bytes_max", "_skip_lf", "_started")
 
     def __init__(self, event_bytes_max: int) -> None:
         self._buffer = b""
@@ -27,6 +28,7 @@ class EventParser:
         self._data_bytes = 0
         self._event_bytes_max = event_bytes_max
         self._skip_lf = False
+        self._started = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Takes the next bytes and returns the payloads they complete, in order; often none.
@@ -38,6 +40,12 @@ class EventParser:
             chunk = chunk.removeprefix(b"\n")
             self._skip_lf = False
         buffer = self._buffer + chunk
+        if not self._started:
+            if len(buffer) < len(BOM) and BOM.startswith(buffer):
+                self._buffer = buffer
+                return []
+            buffer = buffer.removeprefix(BOM)
+            self._started = True
         if b"\r" in buffer:
             # A CR at the very end may be half of a CRLF: it ends the line now, and a following LF is dropped.
             self._skip_lf = buffer.endswith(b"\r")
@@ -51,7 +59,9 @@ class EventParser:
                     self._data = []
                     self._data_bytes = 0
             elif line.startswith(b"data:"):
-                self._take(line[6:] if line[5:6] == b" " else line[5:])
+                data = line[6:] if line[5:6] == b" " else line[5:]
+                if data:  # an event without data keeps the connection alive, and says nothing
+                    self._take(data)
         if len(self._buffer) > self._event_bytes_max:
             raise EventTooLarge
         return payloads

@@ -131,7 +131,7 @@ class Transport:
             except HttpFault as fault:
                 raise _failure_of(fault) from None
             headers = connection.headers
-            if not headers.get("content-type", "").startswith("text/event-stream"):
+            if not headers.get("content-type", "").lower().startswith("text/event-stream"):
                 raise _malformed("Cohere answered a stream request with another content type")
             async with contextlib.aclosing(self._payloads(connection)) as payloads:
                 yield EventStream(payloads, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", ""))

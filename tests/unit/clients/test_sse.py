@@ -49,3 +49,12 @@ def test_an_event_above_the_bound_is_refused(stream: bytes) -> None:
 
 def test_one_chunk_may_hold_more_than_one_event_may() -> None:
     assert len(fed(b"data: 12345678\n\n" * 100, [], event_bytes_max=32)) == 100
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2], [1, 2, 3, 4]])
+def test_a_byte_order_mark_is_no_part_of_the_first_event(cuts: list[int]) -> None:
+    assert fed(b"\xef\xbb\xbfdata: 1\n\n", cuts) == [b"1"]
+
+
+def test_an_event_without_data_is_passed_over() -> None:
+    assert fed(b"data\n\ndata:\n\ndata: \n\ndata: 1\n\n", []) == [b"1"]
