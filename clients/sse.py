@@ -1,8 +1,8 @@
 """Server-sent events, incrementally: chunks of bytes in, `data` payloads out.
 
-The part of the WHATWG event stream format that Cohere uses, robust against any split or merge of chunks:
-LF, CRLF and CR line ends, a byte order mark, comments, empty events, fields other than `data`, several `data` lines in one event. The event's
-type stands inside Cohere's JSON too, so the `event` field is not needed.
+The part of the WHATWG event stream format that Cohere uses, robust against any split or merge of chunks: LF, CRLF
+and CR line ends, a byte order mark, comments, empty events, fields other than `data`, several `data` lines in one
+event. The event's type stands inside Cohere's JSON too, so the `event` field is not needed.
 """
 
 DONE = b"[DONE]"

@@ -120,5 +120,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
             moment = email.utils.parsedate_to_datetime(value)
         except ValueError:
             return None
+        if moment.tzinfo is None:  # "-0000": UTC of an unknown place (RFC 5322 section 3.3)
+            moment = moment.replace(tzinfo=datetime.UTC)
         seconds = (moment - datetime.datetime.now(datetime.UTC)).total_seconds()
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_S) if seconds == seconds else None  # noqa: PLR0124 (NaN)

@@ -1,19 +1,10 @@
 """One Cohere client per team: which key, which base URL, which model's floats can be trusted as base64."""
 
-from dataclasses import dataclass
-
 from yarl import URL
 
 from clients.codec.embed import FloatsAs
-from clients.cohere_key import CohereKey, KeyRing
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Leave to make one attempt: the key version it uses and where it goes."""
-
-    key: CohereKey
-    base_url: URL
+from clients.cohere_key import KeyRing
+from clients.slot import Slot
 
 
 class TeamClient:

@@ -18,6 +18,7 @@ from clients.errors import Billing, MalformedAnswer, UpstreamError
 from clients.http.connection import Connection
 from clients.http.faults import ConnectFailed, HttpFault, NotHttp, Silent, TooLarge
 from clients.http.pool import Origin, Pool
+from clients.slot import Slot
 from clients.sse import DONE, EventParser, EventTooLarge
 from clients.status import failure_of
 from cohort.v1 import error_reason_pb2 as reasons
@@ -96,16 +97,16 @@ class Transport:
     async def __aexit__(self, *_: object) -> None:
         self._pool.close()
 
-    async def post(self, base_url: URL, path: str, key: CohereKey, body: bytes) -> Answer:
+    async def post(self, slot: Slot, path: str, body: bytes) -> Answer:
         """Sends one request and reads its whole answer.
 
         Raises:
             UpstreamError: Anything but a 200 with a complete body.
         """
-        route = self._route(base_url, path)
+        route = self._route(slot.base_url, path)
         connection = await self._begin(route)
         try:
-            await self._ask(connection, route, key, body)
+            await self._ask(connection, route, slot, body)
             answer = await connection.body()
             headers = connection.headers
             return Answer(answer, headers.get("x-debug-trace-id", ""), headers.get("x-api-warning", ""))
@@ -115,7 +116,7 @@ class Transport:
             self._end(route, connection)
 
     @contextlib.asynccontextmanager
-    async def stream(self, base_url: URL, path: str, key: CohereKey, body: bytes) -> AsyncIterator[EventStream]:
+    async def stream(self, slot: Slot, path: str, body: bytes) -> AsyncIterator[EventStream]:
         """Sends one request and yields its event stream.
 
         Leaving the context ends the exchange: after the body's end the connection is kept, else it is closed.
@@ -123,11 +124,11 @@ class Transport:
         Raises:
             UpstreamError: Anything but a 200 event stream; also while iterating over the payloads.
         """
-        route = self._route(base_url, path)
+        route = self._route(slot.base_url, path)
         connection = await self._begin(route)
         try:
             try:
-                await self._ask(connection, route, key, body)
+                await self._ask(connection, route, slot, body)
             except HttpFault as fault:
                 raise _failure_of(fault) from None
             headers = connection.headers
@@ -176,13 +177,14 @@ class Transport:
                 retry_after_s=1.0,
             ) from None
 
-    async def _ask(self, connection: Connection, route: _Route, key: CohereKey, body: bytes) -> None:
+    async def _ask(self, connection: Connection, route: _Route, slot: Slot, body: bytes) -> None:
         """Sends the request and waits for the head of a 200."""
-        head = f"Authorization: {key.authorization()}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"Authorization: {slot.key.authorization()}\r\nContent-Length: {len(body)}\r\n\r\n"
+        slot.sent = True
         await connection.send(route.head + head.encode("ascii"), body)
         await connection.head()
         if connection.status != HTTPStatus.OK:
-            raise await self._refusal(connection, key)
+            raise await self._refusal(connection, slot.key)
 
     async def _refusal(self, connection: Connection, key: CohereKey) -> UpstreamError:
         body = b""

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from clients.errors import Billing, UpstreamError
-from clients.teams import Slot, TeamClient
+from clients.slot import Slot
+from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
 from service.call import ATTEMPT_TIME_MIN_MS, Call
 from service.telemetry.metrics import Metrics
@@ -63,6 +64,7 @@ class Attempts:
     async def _one(self, call: Call, slot: Slot, once: Callable[[Slot], Awaitable[T]]) -> T:
         call.attempts += 1
         call.key_version = slot.key.version
+        call.slot = slot
         started_ns = time.perf_counter_ns()
         status = 200
         try:
@@ -72,6 +74,7 @@ class Attempts:
             call.debug_trace_id = error.debug_trace_id or call.debug_trace_id
             raise
         finally:
+            call.slot = None
             call.upstream_status = status
             call.upstream_ns += time.perf_counter_ns() - started_ns
             self._metrics.attempt_ended(call.caller.team, status)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clients.slot import Slot
 from cohort.v1.usage_pb2 import BilledUnits
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
@@ -45,6 +46,8 @@ class Call:
     upstream_warning: str = ""
     billed_units: BilledUnits | None = None
     events: int = 0
+    slot: Slot | None = None
+    """Of the attempt under way."""
     detached: bool = False
     """The caller has left; the attempt runs on without it."""
 
@@ -57,6 +60,11 @@ class Call:
         remaining_ms = int((self.deadline_s - asyncio.get_running_loop().time()) * 1000)
         if remaining_ms < ATTEMPT_TIME_MIN_MS:
             raise DeadlineTooShort(max(remaining_ms, 0), ATTEMPT_TIME_MIN_MS)
+
+    @property
+    def may_cost(self) -> bool:
+        """Something was sent that Cohere may bill, and its answer has not come."""
+        return self.slot is not None and self.slot.sent
 
     @property
     def caller(self) -> Principal:

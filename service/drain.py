@@ -1,7 +1,7 @@
 """Lets an attempt outlive its caller: who leaves does not end what Cohere will bill.
 
-A caller that cancels, or whose deadline passes, is detached: the attempt runs on to its end, at most
-`drain_seconds`, so that what it cost is known. Shutdown waits for the same.
+A caller that cancels, or whose deadline passes, is detached: what was sent runs on to its end, at most
+`drain_seconds`, so that what it cost is known; what was not is given up. Shutdown waits for the same.
 """
 
 import asyncio
@@ -81,7 +81,10 @@ class Drain:
         call.detached = True
         if task.done():
             return
-        if events is not None:
+        if not call.may_cost:
+            # Waiting for a connection, or between two attempts: nothing will be sent for nobody.
+            task.cancel()
+        elif events is not None:
             events.detach(task)
         self._detached.add(task)
         timer = asyncio.get_running_loop().call_later(self._drain_s, task.cancel)

@@ -20,7 +20,7 @@ from service.call import current_call
 from service.context import Context
 from service.errors import RequestBodyTimeout, RequestMalformed
 from service.identity.scopes import SCOPE_OF_RPC
-from service.offload import LARGE_REQUEST_BYTES, in_thread_if
+from service.offload import LARGE_BYTES, in_thread_if
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def _received(request_class: type[Message], context: Context, timeout_s: f
         raise RequestMalformed
     current_call().request_bytes = len(raw)
     try:
-        return await in_thread_if(len(raw) > LARGE_REQUEST_BYTES, request_class.FromString, raw)
+        return await in_thread_if(len(raw) > LARGE_BYTES, request_class.FromString, raw)
     except DecodeError:
         raise RequestMalformed from None
 

@@ -15,6 +15,7 @@ METADATA_BYTES_MAX = 16 * 1024
 STREAMS_PER_CONNECTION_MAX = 100
 STREAMS_ENDING_MAX = 100
 """Streams of one connection that have ended on the wire and not yet in this process."""
+READ_BYTES_MAX = 256 * 1024
 CALLS_WAITING_MAX = 20_000
 """Calls that gRPC has received and the event loop has not yet taken up, of all connections together."""
 HANDSHAKE_TIMEOUT_MS = 3000
@@ -35,6 +36,8 @@ def options_of(server: ServerConfig) -> list[tuple[str, int]]:
         # From a thousand on gRPC cancels waiting calls at random, anyone's. An attacker's six connections fill that.
         ("grpc.server.max_pending_requests", CALLS_WAITING_MAX),
         ("grpc.server.max_pending_requests_hard_limit", CALLS_WAITING_MAX),
+        # By default a read may take megabytes: four connections of small frames then hold 150 MB more than with this.
+        ("grpc.experimental.tcp_max_read_buffer_size", READ_BYTES_MAX),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.max_receive_message_length", server.message_bytes_max),
         ("grpc.max_send_message_length", -1),

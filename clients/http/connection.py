@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._buffered = 0
         self._total = 0
         self._head_bytes = 0
-        self._has_head = self._ended = self._paused = self._keep_alive = False
+        self._has_head = self._ended = self._paused = self._keep_alive = self._sent = False
         self._fault: HttpFault | None = None
 
     # The exchange
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Tells whether another exchange may follow."""
-        return self._keep_alive and not self._closed
+        return self._keep_alive and self._sent and not self._closed
 
     async def send(self, head: bytes, body: bytes) -> None:
         """Writes a request. The answer is read afterwards.
@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._silence_timeout_s, self._check_silence)
         if len(body) <= WRITE_BYTES:
+            self._sent = True
             transport.write(head + body)
             return
         # In pieces, each when the one before has left the buffer: a single write of megabytes blocks the loop.
@@ -99,8 +100,11 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(0)
             if self._writable is not None:
                 await self._writable
+            if self._ended:
+                return  # answered early, e.g. too large: the rest is not wanted, and the connection not used again
             if self._closed:
                 raise self._fault or Disconnected
+        self._sent = True
 
     async def head(self) -> None:
         """Waits for status and headers.
@@ -276,5 +280,7 @@ class Connection(asyncio.Protocol):
         self._ended = self._fault is None
         # Asked now: the parser forgets when the message is over.
         self._keep_alive = self._ended and self._parser is not None and self._parser.should_keep_alive()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
         self.idle_since_s = self._loop.time()
         self._wake()

@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 from clients.codec import chat, embed, rerank, stream
 from clients.codec.embed import FloatsAs
 from clients.errors import MalformedAnswer
-from clients.teams import FloatTrust, Slot
+from clients.slot import Slot
+from clients.teams import FloatTrust
 from clients.transport import Answer, Transport, cut_off, malformed
 from cohort.v1.chat_pb2 import ChatRequest, ChatResponse, ChatStreamResponse
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
@@ -18,7 +19,7 @@ from service.call import Call, current_call
 from service.context import Context
 from service.drain import Drain, EventWriter
 from service.errors import RequestInvalid
-from service.offload import LARGE_ANSWER_BYTES, LARGE_REQUEST_BYTES, in_thread_if
+from service.offload import LARGE_BYTES, LARGE_PACKED_BYTES, in_thread_if
 from service.policy import Policy, terms_of
 from service.servicers.generation import failure_of_answer, failure_of_end
 from service.validation import Violation, violations_of_chat, violations_of_embed, violations_of_rerank
@@ -76,12 +77,14 @@ class GatewayServicer:
         client = call.snapshot.client_of(call.caller.team)
         floats_as = self._floats.floats_as(client.base_url, request.model)
         body = await self._prepared(call, _embed_body, request, floats_as=floats_as)
+        packed = floats_as is FloatsAs.BASE64 and set(request.embedding_types) <= {"float"}
+        large_bytes = LARGE_PACKED_BYTES if packed else LARGE_BYTES
         response = EmbedResponse()
 
         async def once(slot: Slot) -> None:
             response.Clear()
             equal = await self._posted(
-                call, slot, "/v2/embed", body, embed.decode, response, request=request, floats_as=floats_as
+                call, slot, "/v2/embed", body, embed.decode, response, large_bytes, request=request, floats_as=floats_as
             )
             if floats_as is FloatsAs.BOTH and response.embeddings.floats:
                 self._floats.learn(slot.base_url, request.model, equal=equal)
@@ -109,7 +112,7 @@ class GatewayServicer:
     async def _prepared(self, call: Call, body_of: Callable[..., bytes], request: Any, **how: Any) -> bytes:
         call.model = request.model
         policy = call.snapshot.policy_of(call.caller.team)
-        return await in_thread_if(call.request_bytes > LARGE_REQUEST_BYTES, body_of, request, policy, **how)
+        return await in_thread_if(call.request_bytes > LARGE_BYTES, body_of, request, policy, **how)
 
     async def _posted(
         self,
@@ -119,24 +122,25 @@ class GatewayServicer:
         body: bytes,
         decode: Callable[..., R],
         response: Message,
+        large_bytes: int = LARGE_BYTES,
         **how: Any,
     ) -> R:
-        answer: Answer = await self._transport.post(slot.base_url, path, slot.key, body)
+        answer: Answer = await self._transport.post(slot, path, body)
         call.debug_trace_id, call.upstream_warning = answer.debug_trace_id, answer.warning
         try:
-            return await in_thread_if(len(answer.body) > LARGE_ANSWER_BYTES, decode, answer.body, response, **how)
+            return await in_thread_if(len(answer.body) > large_bytes, decode, answer.body, response, **how)
         except MalformedAnswer as error:
             raise malformed(error) from None
 
     async def _streamed(self, call: Call, slot: Slot, body: bytes, events: EventWriter) -> ChatStreamResponse:
         """Passes a stream's events on as they come, and returns the last one unsent."""
         end: ChatStreamResponse | None = None
-        async with self._transport.stream(slot.base_url, "/v2/chat", slot.key, body) as answer:
+        async with self._transport.stream(slot, "/v2/chat", body) as answer:
             call.debug_trace_id, call.upstream_warning = answer.debug_trace_id, answer.warning
             async for payload in answer.payloads:
                 event = ChatStreamResponse()
                 try:
-                    stream.decode_event(payload, event)
+                    await in_thread_if(len(payload) > LARGE_BYTES, stream.decode_event, payload, event)
                 except MalformedAnswer as error:
                     raise malformed(error) from None
                 if event.HasField("message_end"):

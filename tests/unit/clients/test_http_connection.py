@@ -213,3 +213,17 @@ async def test_a_large_request_waits_for_room_and_arrives_whole() -> None:
     await sending
 
     assert peer.written == b"HEAD" + body
+
+
+async def test_an_answer_before_the_end_of_the_request_is_read_and_ends_the_connection() -> None:
+    connection, peer = opened()
+    connection.pause_writing()
+    sending = asyncio.create_task(connection.send(b"HEAD", bytes(5_000_000)))
+    await asyncio.sleep(0)
+    connection.data_received(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 2\r\n\r\nno")
+    await sending
+    await connection.head()
+
+    assert (connection.status, await connection.body()) == (413, b"no")
+    assert len(peer.written) < 5_000_000
+    assert not connection.reusable

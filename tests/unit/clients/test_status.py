@@ -84,6 +84,11 @@ def test_retry_after_may_be_a_date() -> None:
     assert 80 < wait_s <= 90
 
 
+@pytest.mark.parametrize("date", ["Fri, 01 Jan 2100 00:00:00 -0000", "Fri, 01 Jan 2100 00:00:00"])
+def test_a_date_without_a_zone_is_in_utc(date: str) -> None:
+    assert failure_of(429, {"retry-after": date}, OWN).retry_after_s == RETRY_AFTER_MAX_S
+
+
 def test_a_monthly_cap_has_no_wait() -> None:
     assert failure_of(429, {"retry-after": "3"}, b'{"message":"1000 API calls / month"}').retry_after_s is None
 

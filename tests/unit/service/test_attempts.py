@@ -8,7 +8,8 @@ from yarl import URL
 from clients.cohere_key import KeyRing
 from clients.errors import Billing, UpstreamError
 from clients.secrets.source import FileSource
-from clients.teams import Slot, TeamClient
+from clients.slot import Slot
+from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
 from service.attempts import ATTEMPTS_MAX, RETRY_AFTER_MAX_S, Attempts
 from service.call import Call

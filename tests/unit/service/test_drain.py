@@ -2,7 +2,10 @@ import asyncio
 from typing import cast
 
 import pytest
+from yarl import URL
 
+from clients.cohere_key import CohereKey
+from clients.slot import Slot
 from cohort.v1.chat_pb2 import ChatStreamResponse
 from service.call import Call
 from service.context import Context
@@ -14,8 +17,10 @@ from service.status import Outcome
 EVENT = ChatStreamResponse()
 
 
-def new_call(timeout_s: float = 60.0) -> Call:
-    return Call("/x/Y", cast("Snapshot", None), asyncio.get_running_loop().time() + timeout_s)
+def new_call(timeout_s: float = 60.0, *, sent: bool = True) -> Call:
+    call = Call("/x/Y", cast("Snapshot", None), asyncio.get_running_loop().time() + timeout_s)
+    call.slot = Slot(CohereKey("key", 1), URL("http://127.0.0.1"), sent=sent)
+    return call
 
 
 class Ended:
@@ -147,3 +152,17 @@ async def test_an_attempt_that_ends_at_once_is_never_called_late() -> None:
         return 7
 
     assert await Drain(1.0, Ended()).run(new_call(-1.0), attempt()) == 7
+
+
+async def test_nothing_is_sent_for_a_caller_that_left_before() -> None:
+    call = new_call(sent=False)
+    ended = Ended()
+    drain = Drain(3600.0, ended)
+    caller = asyncio.create_task(drain.run(call, asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await drain.close()
+
+    assert ended.outcomes == [Outcome("CANCELLED", "")]

@@ -1,0 +1,17 @@
+"""Leave to make one attempt."""
+
+from dataclasses import dataclass
+
+from yarl import URL
+
+from clients.cohere_key import CohereKey
+
+
+@dataclass(slots=True)
+class Slot:
+    """Which version of the team's Cohere key an attempt uses, and where it goes."""
+
+    key: CohereKey
+    base_url: URL
+    sent: bool = False
+    """The first byte may be on its way. Until then the attempt costs nothing, and may be given up."""
