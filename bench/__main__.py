@@ -1,0 +1,110 @@
+"""`python -m bench`: what a call costs Cohort, beside a bare echo of the same messages."""
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from bench import machine
+from bench.compare import Bench
+from bench.large import large_workloads
+from bench.load import CallsFailed
+from bench.loop import LoopBlock, longest_block
+from bench.processes import ServerFailed, python_server
+from bench.report import Results, json_of, text_of
+from bench.setting import setting_in
+from bench.upstream import upstream
+from bench.workloads import Workload, all_workloads
+
+MISSED, NOT_STARTED = 1, 2
+_PACKAGES = {"h2load": "nghttp2-client", "nginx": "nginx-light"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured."""
+
+    pairs: int
+    calls_divisor: int
+
+
+WHOLE = Extent(pairs=5, calls_divisor=1)
+QUICK = Extent(pairs=2, calls_divisor=4)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures, prints, and says how it ended: 0, 1 for a missed target if asked, 2 if it could not be measured."""
+    arguments = _parser().parse_args(argv)
+    missing = [name for name in _PACKAGES if shutil.which(name) is None]
+    if missing:
+        packages = " ".join(_PACKAGES[name] for name in missing)
+        print(f"bench: {' and '.join(missing)} not found: apt-get install {packages}", file=sys.stderr)
+        return NOT_STARTED
+    try:
+        results = _measured(QUICK if arguments.quick else WHOLE)
+    except (CallsFailed, ServerFailed) as failed:
+        print(f"bench: {failed}", file=sys.stderr)
+        return NOT_STARTED
+    print(text_of(results))
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_bytes(orjson.dumps(json_of(results), option=orjson.OPT_INDENT_2))
+    missed = not all(target.met for target in results.targets())
+    return MISSED if arguments.check and missed else 0
+
+
+def _measured(extent: Extent) -> Results:
+    described = {
+        "cores": machine.cores(),
+        "processor": machine.processor(),
+        "load_average": machine.load_average(),
+        "versions": machine.versions(),
+    }
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cohort-bench-")))
+        answering = stack.enter_context(upstream(folder))
+        bench = Bench(folder, answering, setting_in(folder, answering))
+        workloads = list(all_workloads().values())
+        config = str(bench.setting.config)
+        with (
+            python_server("echo", ["-m", "bench.echo"], folder) as echo,
+            python_server("cohort", ["-m", "service.cli", "serve", "--config", config], folder) as cohort,
+        ):
+            comparisons = [
+                bench.compare(each, echo, cohort, pairs=extent.pairs, calls=each.calls // extent.calls_divisor)
+                for each in _announced(workloads, "CPU")
+            ]
+        blocks = _blocks(bench, workloads, extent)
+    return Results(described, comparisons, blocks)
+
+
+def _blocks(bench: Bench, workloads: list[Workload], extent: Extent) -> list[LoopBlock]:
+    with python_server("probed", ["-m", "bench.probe", str(bench.setting.config)], bench.folder) as probed:
+        return [
+            longest_block(bench, each, probed, each.calls // extent.calls_divisor)
+            for each in _announced([*workloads, *large_workloads()], "loop")
+        ]
+
+
+def _announced(workloads: Iterable[Workload], what: str) -> Iterator[Workload]:
+    for workload in workloads:
+        print(f"{what}: {workload.name} …", file=sys.stderr)
+        yield workload
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true", help="two shorter pairs of each, for a first look")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there, too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

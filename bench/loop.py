@@ -1,0 +1,46 @@
+"""The event loop's longest block under load, by the probe of `bench.probe`."""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from bench.compare import Bench
+from bench.probe import EVENT
+from bench.processes import Server, line_of
+from bench.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlock:
+    """The longest time between two turns of the loop while a workload's calls were answered.
+
+    Attributes:
+        workload: Its name.
+        request_bytes: Size of each request.
+        ms: By the clock; other processes on a busy machine make it longer.
+        own_ms: Without them: what Cohort's process itself spent meanwhile.
+    """
+
+    workload: str
+    request_bytes: int
+    ms: float
+    own_ms: float
+
+
+def longest_block(bench: Bench, workload: Workload, probed: Server, calls: int) -> LoopBlock:
+    """Makes calls and asks the probe.
+
+    Raises:
+        CallsFailed: A call was not answered as it should have been.
+    """
+    bench.warm_up(workload, probed)
+    _told(probed)
+    bench.load(workload, probed, calls)
+    told = _told(probed)
+    return LoopBlock(workload.name, workload.request.ByteSize(), told["ms"], told["own_ms"])
+
+
+def _told(probed: Server) -> dict[str, float]:
+    written_bytes = probed.log.stat().st_size
+    os.kill(probed.process.pid, signal.SIGUSR1)
+    return line_of(probed.log, EVENT, probed.process, after=written_bytes)

@@ -1,0 +1,40 @@
+"""Where figures were measured: without this they say little."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+_DISTRIBUTIONS = ("grpcio", "protobuf", "uvloop", "orjson", "prometheus-client")
+_PROGRAMS = {"h2load": ("h2load", "--version"), "nginx": ("nginx", "-v")}
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def load_average() -> float:
+    """What else runs on the machine, as the mean number of busy processes in the last minute."""
+    return os.getloadavg()[0]
+
+
+def processor() -> str:
+    """The processor's name."""
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the figures depend on."""
+    libraries = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
+    programs = {name: _version_of(command) for name, command in _PROGRAMS.items()}
+    return {"kernel": platform.release(), "python": platform.python_version(), **libraries, **programs}
+
+
+def _version_of(command: tuple[str, ...]) -> str:
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
+    return found[0] if found else "unknown"
