@@ -36,6 +36,7 @@ class UpstreamError(Exception):
         retry_after_s: What Cohere asked us to wait, in seconds, or None.
         error_type: Cohere's own name of the failure, often "".
         debug_trace_id: Cohere's support id of the request, often "".
+        fault: The kind of what kept the answer from coming, e.g. ConnectionRefusedError, else "".
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class UpstreamError(Exception):
         retry_after_s: float | None = None,
         error_type: str = "",
         debug_trace_id: str = "",
+        fault: str = "",
     ) -> None:
         self.reason = reason
         self.message = message[:MESSAGE_CHARS_MAX]
@@ -56,6 +58,7 @@ class UpstreamError(Exception):
         self.retry_after_s = retry_after_s
         self.error_type = error_type
         self.debug_trace_id = debug_trace_id
+        self.fault = fault
         super().__init__(self.message)
 
 

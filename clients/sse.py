@@ -20,10 +20,11 @@ class EventParser:
         event_bytes_max: The most bytes one unfinished event may hold.
     """
 
-    __slots__ = ("_buffer", "_data", "_data_bytes", "_event_bytes_max", "_skip_lf", "_started")
+    __slots__ = ("_data", "_data_bytes", "_event_bytes_max", "_pieces", "_pieces_bytes", "_skip_lf", "_started")
 
     def __init__(self, event_bytes_max: int) -> None:
-        self._buffer = b""
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
         self._data: list[bytes] = []
         self._data_bytes = 0
         self._event_bytes_max = event_bytes_max
@@ -39,18 +40,21 @@ class EventParser:
         if self._skip_lf and chunk:
             chunk = chunk.removeprefix(b"\n")
             self._skip_lf = False
-        buffer = self._buffer + chunk
+        if b"\n" not in chunk and b"\r" not in chunk:
+            # A long line in many chunks is put together once, not once a chunk.
+            self._keep(chunk)
+            return []
+        buffer = b"".join((*self._pieces, chunk))
+        self._pieces, self._pieces_bytes = [], 0
         if not self._started:
-            if len(buffer) < len(BOM) and BOM.startswith(buffer):
-                self._buffer = buffer
-                return []
             buffer = buffer.removeprefix(BOM)
             self._started = True
         if b"\r" in buffer:
             # A CR at the very end may be half of a CRLF: it ends the line now, and a following LF is dropped.
             self._skip_lf = buffer.endswith(b"\r")
             buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._buffer = buffer.split(b"\n")
+        *lines, rest = buffer.split(b"\n")
+        self._keep(rest)
         payloads: list[bytes] = []
         for line in lines:
             if not line:
@@ -62,9 +66,14 @@ class EventParser:
                 data = line[6:] if line[5:6] == b" " else line[5:]
                 if data:  # an event without data keeps the connection alive, and says nothing
                     self._take(data)
-        if len(self._buffer) > self._event_bytes_max:
-            raise EventTooLarge
         return payloads
+
+    def _keep(self, piece: bytes) -> None:
+        self._pieces_bytes += len(piece)
+        if self._pieces_bytes > self._event_bytes_max:
+            raise EventTooLarge
+        if piece:
+            self._pieces.append(piece)
 
     def _take(self, data: bytes) -> None:
         self._data_bytes += len(data)

@@ -1,5 +1,8 @@
 """One Cohere client per team: which key, which base URL, which model's floats can be trusted as base64."""
 
+import array
+from collections.abc import Sequence
+
 from yarl import URL
 
 from clients.codec.embed import FloatsAs
@@ -41,6 +44,18 @@ class FloatTrust:
             return FloatsAs.BOTH
         return FloatsAs.BASE64 if equal else FloatsAs.FLOAT
 
-    def learn(self, base_url: URL, model: str, *, equal: bool) -> None:
-        """Keeps the outcome of one comparison; a difference is never forgotten."""
+    def learn(self, base_url: URL, model: str, values: Sequence[float], *, equal: bool) -> None:
+        """Keeps the outcome of one comparison; a difference is never forgotten.
+
+        Args:
+            base_url: Whose answer was compared.
+            model: Of which model.
+            values: The numbers of one vector. Numbers that read the same in either byte order prove nothing.
+            equal: What the comparison gave.
+        """
+        numbers = array.array("f", values)
+        swapped = array.array("f", values)
+        swapped.byteswap()
+        if equal and numbers.tobytes() == swapped.tobytes():
+            return
         self._equal[base_url, model] = equal and self._equal.get((base_url, model), True)

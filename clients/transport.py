@@ -191,9 +191,9 @@ class Transport:
         with contextlib.suppress(HttpFault):
             while len(body) < ERROR_BODY_BYTES_MAX and (chunk := await connection.chunk()):
                 body += chunk
-        error = failure_of(connection.status, connection.headers, body)
-        error.message = key.redacted_from(error.message)
-        return error
+        # Before anything is cut: half a key is a leak too.
+        headers = {name: key.redacted_from(value) for name, value in connection.headers.items()}
+        return failure_of(connection.status, headers, key.redacted_from(body.decode("latin-1")).encode("latin-1"))
 
     async def _payloads(self, connection: Connection) -> AsyncGenerator[bytes, None]:
         parser = EventParser(self._limits.event_bytes_max)
@@ -239,16 +239,16 @@ def _route_of(base_url: URL, path: str) -> _Route:
     return _Route(origin, head.encode("ascii"))
 
 
-def _malformed(message: str) -> UpstreamError:
-    return UpstreamError(reasons.ERROR_REASON_COHERE_MALFORMED_ANSWER, message, billing=Billing.UNKNOWN, status=200)
+def _malformed(message: str, status: int | None = 200) -> UpstreamError:
+    return UpstreamError(reasons.ERROR_REASON_COHERE_MALFORMED_ANSWER, message, billing=Billing.UNKNOWN, status=status)
 
 
-def _too_large() -> UpstreamError:
+def _too_large(status: int | None = 200) -> UpstreamError:
     return UpstreamError(
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
         "Cohere's answer exceeds its bound",
         billing=Billing.UNKNOWN,
-        status=200,
+        status=status,
     )
 
 
@@ -256,14 +256,17 @@ def _failure_of(fault: HttpFault) -> UpstreamError:
     match fault:
         case ConnectFailed():  # before the first byte was written: nothing was sent
             return UpstreamError(
-                reasons.ERROR_REASON_COHERE_UNAVAILABLE, "Cohere could not be reached", billing=Billing.NONE
+                reasons.ERROR_REASON_COHERE_UNAVAILABLE,
+                "Cohere could not be reached",
+                billing=Billing.NONE,
+                fault=type(fault.__cause__ or fault).__name__,
             )
         case Silent():
             return UpstreamError(reasons.ERROR_REASON_COHERE_TIMED_OUT, "Cohere went silent", billing=Billing.UNKNOWN)
         case NotHttp():
-            return _malformed("Cohere's answer is not HTTP")
+            return _malformed("Cohere's answer is not HTTP", status=None)
         case TooLarge():
-            return _too_large()
+            return _too_large(status=None)
         case _:
             return UpstreamError(
                 reasons.ERROR_REASON_COHERE_CONNECTION_LOST,

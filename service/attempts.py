@@ -52,7 +52,7 @@ class Attempts:
             try:
                 return await self._one(call, slot, once)
             except UpstreamError as error:
-                if not key_renewed and error.status == 401:
+                if not key_renewed and error.status == 401 and not call.detached:
                     key_renewed = True
                     if call.attempts < ATTEMPTS_MAX and await client.keys.renew_after(slot.key):
                         continue
@@ -72,6 +72,7 @@ class Attempts:
         except UpstreamError as error:
             status = error.status or 0
             call.debug_trace_id = error.debug_trace_id or call.debug_trace_id
+            call.upstream_fault = error.fault
             raise
         finally:
             call.slot = None

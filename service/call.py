@@ -44,6 +44,8 @@ class Call:
     upstream_ns: int = 0
     debug_trace_id: str = ""
     upstream_warning: str = ""
+    upstream_fault: str = ""
+    """What kept the last attempt from an answer, by its kind, e.g. ConnectionRefusedError."""
     billed_units: BilledUnits | None = None
     events: int = 0
     slot: Slot | None = None

@@ -42,19 +42,22 @@ class ConfigError(Exception):
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise ValueError("an address is HOST:PORT, e.g. 127.0.0.1:50051")
     return value
 
 
 def _reference(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a reference has no control characters")
     source_of(value, environ={}, folder=Path())
     return value
 
 
 def _base_url(value: str) -> str:
     url = URL(value)
-    if url.scheme not in {"http", "https"} or not url.host or url.query_string or url.fragment or url.user:
+    extra = url.query_string or url.fragment or url.user or url.password
+    if url.scheme not in {"http", "https"} or not url.host or not url.port or extra:
         raise ValueError("a base URL is https://HOST without credentials, query or fragment")
     if url.scheme == "http" and not is_loopback(url.host):
         raise ValueError("plain http would send the Cohere key in clear: only loopback may use it")

@@ -72,14 +72,19 @@ class Drain:
         """How many attempts run without their caller now."""
         return len(self._detached)
 
-    async def close(self) -> None:
-        """Waits until every detached attempt has ended; each is bounded by its own `drain_s`."""
+    async def close(self, timeout_s: float | None = None) -> None:
+        """Waits until every detached attempt has ended, and ends those that have not by then."""
+        if self._detached:
+            await asyncio.wait(self._detached, timeout=timeout_s)
+        for task in self._detached:
+            task.cancel()
         while self._detached:
             await asyncio.wait(self._detached)
 
     def _detach(self, call: Call, task: asyncio.Task[Any], events: "EventWriter | None") -> None:
         call.detached = True
-        if task.done():
+        if task.done():  # both at once: what it cost is known already
+            self._ended(call, _outcome_of(task))
             return
         if not call.may_cost:
             # Waiting for a connection, or between two attempts: nothing will be sent for nobody.
@@ -92,10 +97,13 @@ class Drain:
         def report(ended: asyncio.Task[Any]) -> None:
             timer.cancel()
             self._detached.discard(ended)
-            error = asyncio.CancelledError() if ended.cancelled() else ended.exception()
-            self._ended(call, outcome_of(error))
+            self._ended(call, _outcome_of(ended))
 
         task.add_done_callback(report)
+
+
+def _outcome_of(task: asyncio.Task[Any]) -> Outcome:
+    return outcome_of(asyncio.CancelledError() if task.cancelled() else task.exception())
 
 
 class EventWriter:

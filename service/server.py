@@ -71,11 +71,12 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
         ConfigError: It cannot start as configured.
     """
     process.secure()
-    log.configure(stream)
+    log_stream = log.LogStream(stream)
+    log.configure(log_stream)
     config = loaded.config
     reloader = Reloader(snapshot_of(loaded))
-    metrics = Metrics()
-    call_log = log.CallLog(stream)
+    metrics = Metrics(lambda: log_stream.lines_lost)
+    call_log = log.CallLog(log_stream)
 
     def drained(call: Call, outcome: Outcome) -> None:
         metrics.drained(outcome)
@@ -125,6 +126,8 @@ async def _stop(
     await healthy.enter_graceful_shutdown()
     # Refuses new calls at once and gives running ones their time. A mesh's health Watch never ends by itself,
     # so as soon as our own calls have, the rest is only left time to send its last bytes.
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + drain_s
     stopping = asyncio.create_task(server.stop(drain_s))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(drain_s):
@@ -132,7 +135,7 @@ async def _stop(
     await server.stop(LAST_BYTES_S)
     await stopping
     # stop() returns before what the handlers left running has ended: the drain is waited for by itself.
-    await drain.close()
+    await drain.close(max(0.0, end_s - loop.time()))
 
 
 def _opener(reloader: Reloader) -> OpenCall:

@@ -7,7 +7,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import structlog
+
 INTERVAL_S = 1.0
+
+_log = structlog.get_logger()
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -18,7 +22,7 @@ def stamp_of(paths: Iterable[Path]) -> Stamp:
     for path in paths:
         try:
             stat = path.stat()
-        except OSError:
+        except (OSError, ValueError):  # gone, or no path at all
             stamp.append((str(path), 0, 0, 0))
         else:
             stamp.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
@@ -38,5 +42,9 @@ async def watch(paths: Callable[[], list[Path]], changed: Callable[[], object], 
         await asyncio.sleep(interval_s)
         now = stamp_of(paths())
         if now != seen:
-            changed()
+            try:
+                changed()
+            except Exception as error:
+                # One bad edit must not end the watch: the next one may be good.
+                _log.error("change not taken", exc_info=error)
             seen = stamp_of(paths())

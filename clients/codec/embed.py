@@ -97,6 +97,19 @@ def decode(body: bytes, response: EmbedResponse, *, request: EmbedRequest, float
         raise malformed(error, path) from None
 
 
+def require_a_vector_each(request: EmbedRequest, response: EmbedResponse) -> None:
+    """Holds an answer against its request: a shorter list would pair vectors with the wrong inputs.
+
+    Raises:
+        MalformedAnswer: A type that was asked for does not hold one vector for each input.
+    """
+    inputs = len(request.texts) or len(request.images) or len(request.inputs)
+    for name in request.embedding_types or (_FLOAT,):
+        vectors_given = len(getattr(response.embeddings, "floats" if name == _FLOAT else name))
+        if vectors_given != inputs:
+            raise MalformedAnswer(f"/embeddings/{name} holds {vectors_given} vectors for {inputs} inputs")
+
+
 def wants_floats(request: EmbedRequest) -> bool:
     """Whether the caller asked for floats, which is also what asking for nothing means."""
     return not request.embedding_types or _FLOAT in request.embedding_types

@@ -155,6 +155,7 @@ class Connection(asyncio.Protocol):
 
     async def _wait(self, what: _For) -> None:
         self._waits_for = what
+        self._heard_s = self._loop.time()
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -225,6 +226,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
+        self._heard_s = self._loop.time()
 
     def resume_writing(self) -> None:
         if self._writable is not None and not self._writable.done():
@@ -239,13 +241,20 @@ class Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
+        if self._ended:  # a second answer to one request: this peer's framing cannot be trusted
+            self._keep_alive = False
+            return
         self.headers = {}
         self._inflate = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:  # trailers, or a second answer
+            return
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._ended:
+            return
         if self._parser is not None:
             self.status = self._parser.get_status_code()
         if self.status < 200:
@@ -257,6 +266,8 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def on_body(self, data: bytes) -> None:
+        if self._ended:
+            return
         if self._inflate is not None:
             data = self._inflate.decompress(data, self._answer_bytes_max - self._total + 1)
         self._total += len(data)
@@ -273,7 +284,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        if not self._has_head:
+        if not self._has_head or self._ended:
             return
         if self._inflate is not None and not self._inflate.eof:
             self._fail(NotHttp())

@@ -84,6 +84,6 @@ class Pool:
                     origin.port,
                     ssl=self._tls if origin.secure else None,
                 )
-        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+        except (OSError, TimeoutError, UnicodeError) as error:  # ssl.SSLError is an OSError; a host may be no name
             raise ConnectFailed from error
         return connection

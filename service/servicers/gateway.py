@@ -84,10 +84,10 @@ class GatewayServicer:
         async def once(slot: Slot) -> None:
             response.Clear()
             equal = await self._posted(
-                call, slot, "/v2/embed", body, embed.decode, response, large_bytes, request=request, floats_as=floats_as
+                call, slot, "/v2/embed", body, _embedded, response, large_bytes, request=request, floats_as=floats_as
             )
             if floats_as is FloatsAs.BOTH and response.embeddings.floats:
-                self._floats.learn(slot.base_url, request.model, equal=equal)
+                self._floats.learn(slot.base_url, request.model, response.embeddings.floats[0].values, equal=equal)
             call.billed_units = response.meta.billed_units
 
         await self._drain.run(call, self._attempts.run(call, client, once))
@@ -166,6 +166,12 @@ def _embed_body(request: EmbedRequest, policy: Policy, *, floats_as: FloatsAs) -
     _require_valid(violations_of_embed(request))
     terms_of(policy, "embed", request)
     return embed.encode(request, floats_as=floats_as)
+
+
+def _embedded(body: bytes, response: EmbedResponse, *, request: EmbedRequest, floats_as: FloatsAs) -> bool:
+    equal = embed.decode(body, response, request=request, floats_as=floats_as)
+    embed.require_a_vector_each(request, response)
+    return equal
 
 
 def _rerank_body(request: RerankRequest, policy: Policy) -> bytes:

@@ -3,7 +3,7 @@
 import functools
 import logging
 import time
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -14,7 +14,32 @@ from service.status import Outcome
 UNTRUSTED_CHARS_MAX = 200
 
 
-def configure(stream: BinaryIO) -> None:
+class LogStream:
+    """A stream for log lines that never fails a call: what it cannot write is counted.
+
+    Args:
+        stream: Where lines go.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.lines_lost = 0
+
+    def write(self, line: bytes) -> int:
+        """Writes one line at once."""
+        try:
+            written = self._stream.write(line)
+            self._stream.flush()
+        except (OSError, ValueError):  # a closed pipe, a full disk, a closed file
+            self.lines_lost += 1
+            return 0
+        return written
+
+    def flush(self) -> None:
+        """There is nothing to flush: lines are written at once."""
+
+
+def configure(stream: LogStream) -> None:
     """Makes structlog write JSON lines to *stream*; libraries' own warnings join them."""
     structlog.configure(
         processors=[
@@ -24,7 +49,7 @@ def configure(stream: BinaryIO) -> None:
             structlog.processors.JSONRenderer(serializer=orjson.dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(stream),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", stream)),
         cache_logger_on_first_use=False,
     )
     handler = _ToStructlog()
@@ -45,9 +70,8 @@ class CallLog:
     comes from outside is cut to `UNTRUSTED_CHARS_MAX` characters, and JSON escapes its control characters.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: LogStream) -> None:
         self._write = stream.write
-        self._flush = stream.flush
 
     def ended(self, call: Call, outcome: Outcome) -> None:
         """A call's answer is about to leave, or its caller has left."""
@@ -88,7 +112,6 @@ class CallLog:
         if call.detached:
             line["detached"] = True
         self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        self._flush()
 
     def _add_attempts(self, line: dict[str, Any], call: Call) -> None:
         line["attempts"] = call.attempts
@@ -99,6 +122,8 @@ class CallLog:
             line["debug_trace_id"] = call.debug_trace_id[:UNTRUSTED_CHARS_MAX]
         if call.upstream_warning:
             line["upstream_warning"] = call.upstream_warning[:UNTRUSTED_CHARS_MAX]
+        if call.upstream_fault:
+            line["upstream_fault"] = call.upstream_fault
         if call.events:
             line["events"] = call.events
         if call.billed_units is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import threading
+from collections.abc import Callable
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -17,9 +18,13 @@ _LAG_INTERVAL_S = 0.05
 
 
 class Metrics:
-    """The service's own figures; label values come from the config and from us, never from a caller's text."""
+    """The service's own figures; label values come from the config and from us, never from a caller's text.
 
-    def __init__(self) -> None:
+    Args:
+        log_lines_lost: Counts the log lines that could not be written.
+    """
+
+    def __init__(self, log_lines_lost: Callable[[], float] = lambda: 0.0) -> None:
         self.registry = CollectorRegistry()
         self._calls = Counter(
             "cohort_calls", "Calls by outcome.", ("rpc", "team", "code", "reason"), registry=self.registry
@@ -44,6 +49,8 @@ class Metrics:
             buckets=_LAG_SECONDS, registry=self.registry,
         )  # fmt: skip
 
+        lost = Gauge("cohort_log_lines_lost", "Log lines that could not be written.", registry=self.registry)
+        lost.set_function(log_lines_lost)
         # Finding a child by its labels costs more than counting in it.
         self._calls_of = functools.cache(self._calls.labels)
         self._durations_of = functools.cache(self._durations.labels)

@@ -206,3 +206,14 @@ async def test_an_unreadable_pepper_stops_the_start(service: Cohort) -> None:
     with pytest.raises(ConfigError, match=r"peppers\.1: file:"):
         async with running(config.load(service.config_file), service.log):
             pass
+
+
+async def test_a_log_that_cannot_be_written_fails_no_call(tmp_path: Path) -> None:
+    async with cohort(tmp_path) as service:
+        service.log.close()
+        answer = await service.stub.Chat(chat(), metadata=service.credentials)
+        url = f"http://127.0.0.1:{service.service.metrics_port}/metrics"
+        text = (await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())).decode()
+
+    assert answer.receipt.call_id
+    assert "cohort_log_lines_lost 1.0" in text

@@ -227,3 +227,18 @@ async def test_an_answer_before_the_end_of_the_request_is_read_and_ends_the_conn
     assert (connection.status, await connection.body()) == (413, b"no")
     assert len(peer.written) < 5_000_000
     assert not connection.reusable
+
+
+async def test_a_second_answer_never_replaces_the_first() -> None:
+    first = b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}'
+    second = b"HTTP/1.1 401 Unauthorized\r\nX-Second: 1\r\nContent-Length: 2\r\n\r\nno"
+    status, body, connection = await exchanged(first + second, [])
+
+    assert (status, body, "x-second" in connection.headers, connection.reusable) == (200, b'{"a":1}', False, False)
+
+
+async def test_trailers_are_passed_over() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: 1\r\n\r\n"
+    _, body, connection = await exchanged(answer, [])
+
+    assert (body, "x-late" in connection.headers, connection.reusable) == (b"ok", False, True)

@@ -166,3 +166,13 @@ async def test_nothing_is_sent_for_a_caller_that_left_before() -> None:
     await drain.close()
 
     assert ended.outcomes == [Outcome("CANCELLED", "")]
+
+
+async def test_a_stop_ends_what_does_not_end_by_itself() -> None:
+    ended = Ended()
+    drain = Drain(3600.0, ended)
+    with pytest.raises(DeadlineExceeded):
+        await drain.run(new_call(0.0), asyncio.sleep(3600))
+    await drain.close(0.01)
+
+    assert ended.outcomes == [Outcome("CANCELLED", "")]
