@@ -210,9 +210,9 @@ async def test_a_cancelled_stream_is_drained_to_the_bill(service: Cohort) -> Non
 
 
 async def test_an_endless_stream_ends_when_its_drain_does(tmp_path: Path) -> None:
-    async with cohort(tmp_path, server="drain_seconds = 1") as service:
+    async with cohort(tmp_path, server="drain_seconds = 1\ndeadline_margin_ms = 1000") as service:
         service.fault(endless=True)
-        call = service.stub.ChatStream(chat(), metadata=service.credentials, timeout=1.5)
+        call = service.stub.ChatStream(chat(), metadata=service.credentials, timeout=2.5)
         await call.read()  # and never again
         await until(lambda: service.lines("drained"))
         (line,) = service.lines("drained")
