@@ -65,6 +65,7 @@ class Attempts:
         call.attempts += 1
         call.key_version = slot.key.version
         call.slot = slot
+        call.billing = None
         started_ns = time.perf_counter_ns()
         status = 200
         try:
@@ -73,6 +74,7 @@ class Attempts:
             status = error.status or 0
             call.debug_trace_id = error.debug_trace_id or call.debug_trace_id
             call.upstream_fault = error.fault
+            call.billing = error.billing
             raise
         finally:
             call.slot = None

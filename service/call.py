@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clients.errors import Billing
 from clients.slot import Slot
 from cohort.v1.usage_pb2 import BilledUnits
 from service.errors import DeadlineTooShort
@@ -44,6 +45,8 @@ class Call:
     upstream_ns: int = 0
     debug_trace_id: str = ""
     upstream_warning: str = ""
+    billing: Billing | None = None
+    """What is known of the bill of the last attempt, if it failed."""
     upstream_fault: str = ""
     """What kept the last attempt from an answer, by its kind, e.g. ConnectionRefusedError."""
     billed_units: BilledUnits | None = None

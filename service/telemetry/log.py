@@ -122,6 +122,8 @@ class CallLog:
             line["debug_trace_id"] = call.debug_trace_id[:UNTRUSTED_CHARS_MAX]
         if call.upstream_warning:
             line["upstream_warning"] = call.upstream_warning[:UNTRUSTED_CHARS_MAX]
+        if call.billing is not None:
+            line["billing"] = call.billing
         if call.upstream_fault:
             line["upstream_fault"] = call.upstream_fault
         if call.events:

@@ -775,7 +775,8 @@ class ChatResponse(_message.Message):
 
     @_builtins.property
     def extra_json(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Output only. Members of Cohere's answer unknown to Cohort. Key: where the member stood, as a JSON Pointer
+        """Output only. Members of Cohere's answer unknown to Cohort, and the rare null or empty
+        text that no field can say. Key: where the member stood, as a JSON Pointer
         (RFC 6901) into the answer. Value: the member as JSON text.
         """
 
@@ -905,7 +906,8 @@ class ChatStreamResponse(_message.Message):
 
     @_builtins.property
     def extra_json(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Output only. Members of Cohere's event unknown to Cohort. Key: where the member stood, as a JSON Pointer
+        """Output only. Members of Cohere's event unknown to Cohort, and the rare null or empty
+        text that no field can say. Key: where the member stood, as a JSON Pointer
         (RFC 6901) into the event. Value: the member as JSON text.
         """
 

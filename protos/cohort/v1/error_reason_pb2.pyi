@@ -292,8 +292,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Cohere could not be reached or says that it cannot answer now (HTTP 408, 499, 502, 503, 504, 520 and other
     5xx), also after Cohort's own retries.
 
-    Code: UNAVAILABLE. Do: Retry with growing waits. Where a status of 5xx is named, Cohere may have worked,
-    and a retry may be billed twice.
+    Code: UNAVAILABLE. Do: Retry with growing waits. Where a status is named, Cohere may have worked, and a
+    retry may be billed twice.
 
     Sample: {"reason":"COHERE_UNAVAILABLE","domain":"cohort",
     "metadata":{"cohere_status":"503","cohere_debug_trace_id":"0a1b2c3d4e5f6071"}}
@@ -596,8 +596,8 @@ ERROR_REASON_COHERE_UNAVAILABLE: ErrorReason.ValueType  # 82
 """Cohere could not be reached or says that it cannot answer now (HTTP 408, 499, 502, 503, 504, 520 and other
 5xx), also after Cohort's own retries.
 
-Code: UNAVAILABLE. Do: Retry with growing waits. Where a status of 5xx is named, Cohere may have worked,
-and a retry may be billed twice.
+Code: UNAVAILABLE. Do: Retry with growing waits. Where a status is named, Cohere may have worked, and a
+retry may be billed twice.
 
 Sample: {"reason":"COHERE_UNAVAILABLE","domain":"cohort",
 "metadata":{"cohere_status":"503","cohere_debug_trace_id":"0a1b2c3d4e5f6071"}}
