@@ -36,6 +36,7 @@ class Pool:
         self._answer_bytes_max = answer_bytes_max
         self._idle_s = idle_s
         self._idle: dict[Origin, deque[Connection]] = {}
+        self._reaper: asyncio.TimerHandle | None = None
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
 
@@ -59,17 +60,25 @@ class Pool:
         if not connection.reusable:
             connection.close()
             return
-        idle = self._idle.setdefault(origin, deque())
-        idle.append(connection)
-        # The least recently used stand in front; those past their time go whenever one comes back.
-        oldest_s = connection.idle_since_s - self._idle_s
-        while idle[0].idle_since_s <= oldest_s or not idle[0].reusable:
-            idle.popleft().close()
+        self._idle.setdefault(origin, deque()).append(connection)
+        if self._reaper is None:
+            self._reaper = asyncio.get_running_loop().call_later(self._idle_s, self._reap)
+
+    def _reap(self) -> None:
+        """Closes what was idle too long, whatever the host; comes back while anything is idle."""
+        loop = asyncio.get_running_loop()
+        oldest_s = loop.time() - self._idle_s
+        for origin, idle in list(self._idle.items()):
+            while idle and (idle[0].idle_since_s <= oldest_s or not idle[0].reusable):
+                idle.popleft().close()  # the least recently used stand in front
             if not idle:
-                break
+                del self._idle[origin]
+        self._reaper = loop.call_later(self._idle_s, self._reap) if self._idle else None
 
     def close(self) -> None:
         """Closes every idle connection."""
+        if self._reaper is not None:
+            self._reaper.cancel()
         for idle in self._idle.values():
             while idle:
                 idle.pop().close()
