@@ -10,7 +10,7 @@ from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, Document, FunctionDefin
 from cohort.v1.embed_pb2 import EmbedRequest
 
 LARGE_BYTES = 1024 * 1024
-_CALLS = 128
+_CALLS, _IN_FLIGHT = 128, 8
 _FRAME_BYTES = 256
 """Left for the model's name, settings and the frames of the parts."""
 _PARTS = 4900
@@ -35,7 +35,7 @@ def large_workloads() -> list[Workload]:
 def _large(name: str, workload: Workload, request: Message) -> Workload:
     if not LARGE_BYTES * 0.8 < request.ByteSize() <= LARGE_BYTES:
         raise ValueError(f"{name}: {request.ByteSize()} bytes are not just below {LARGE_BYTES}")
-    return dataclasses.replace(workload, name=name, request=request, calls=_CALLS)
+    return dataclasses.replace(workload, name=name, request=request, calls=_CALLS, in_flight=_IN_FLIGHT)
 
 
 def _one_text() -> ChatRequest:

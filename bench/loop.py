@@ -17,12 +17,14 @@ class LoopBlock:
     Attributes:
         workload: Its name.
         request_bytes: Size of each request.
+        in_flight: Calls under way at once.
         ms: By the clock; other processes on a busy machine make it longer.
         own_ms: Without them: what Cohort's process itself spent meanwhile.
     """
 
     workload: str
     request_bytes: int
+    in_flight: int
     ms: float
     own_ms: float
 
@@ -37,7 +39,7 @@ def longest_block(bench: Bench, workload: Workload, probed: Server, calls: int) 
     _told(probed)
     bench.load(workload, probed, calls)
     told = _told(probed)
-    return LoopBlock(workload.name, workload.request.ByteSize(), told["ms"], told["own_ms"])
+    return LoopBlock(workload.name, workload.request.ByteSize(), workload.in_flight, told["ms"], told["own_ms"])
 
 
 def _told(probed: Server) -> dict[str, float]:

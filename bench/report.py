@@ -104,10 +104,13 @@ def _comparison_lines(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _block_lines(blocks: Sequence[LoopBlock]) -> list[str]:
-    lines = [f"{'longest block of the loop':<26} {'request':>9} {'own':>9} {'':>7}   {'by the clock':>9}"]
-    lines.append(f"{'':<26} {'bytes':>9} {'ms':>9} {'':>7}   {'ms':>12}")
+    lines = [
+        f"{'longest block of the loop':<26} {'request':>9} {'in':>9} {'own':>7}   {'by the clock':>12}",
+        f"{'':<26} {'bytes':>9} {'flight':>9} {'ms':>7}   {'ms':>12}",
+    ]
     lines += [
-        f"{each.workload:<26} {each.request_bytes:>9} {each.own_ms:>9.1f} {'':>7}   {each.ms:>12.1f}" for each in blocks
+        f"{each.workload:<26} {each.request_bytes:>9} {each.in_flight:>9} {each.own_ms:>7.1f}   {each.ms:>12.1f}"
+        for each in blocks
     ]
     return lines
 

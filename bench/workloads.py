@@ -41,6 +41,7 @@ class Workload:
         messages: What callers must get: one message, or a stream's. Their `call_id` stands for any.
         calls: How many make one measurement of about two seconds.
         first_answer: What the upstream answers to the very first call, if that differs.
+        in_flight: How many calls are under way at once.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Workload:
     messages: tuple[Message, ...]
     calls: int
     first_answer: bytes | None = None
+    in_flight: int = 32
 
     @property
     def streams(self) -> bool:

@@ -28,7 +28,7 @@ def results(*, chat_us: float = 300, embed_us: float = 1200, stream_us: float = 
             comparison("ChatStream", [3000] * 3, [stream_us] * 3, messages=200),
             comparison("Embed 96", [300] * 3, [embed_us] * 3),
         ],
-        [LoopBlock("Chat", 700, ms=99, own_ms=1), LoopBlock("Chat, one text", 1_000_000, ms=200, own_ms=block_ms)],
+        [LoopBlock("Chat", 700, 32, ms=99, own_ms=1), LoopBlock("Chat, one text", 10**6, 8, ms=200, own_ms=block_ms)],
     )
 
 
@@ -72,6 +72,7 @@ def test_the_tables_show_where_and_what_was_measured() -> None:
     assert "python 3.11.7" in text
     assert ["Chat", "100", "300", "3.00", "10000", "3333"] in [line.split() for line in text.splitlines()]
     assert "  each of 200 events" in text
+    assert ["Chat,", "one", "text", "1000000", "8", "4.0", "200.0"] in [line.split() for line in text.splitlines()]
 
 
 def test_the_json_holds_every_measurement() -> None:
@@ -81,7 +82,7 @@ def test_the_json_holds_every_measurement() -> None:
     assert written["comparisons"][0]["cohort"] == [dataclasses.asdict(Sample(300, 1e6 / 300))] * 3
     assert written["comparisons"][0]["cpu_ratio"] == 3.0
     assert written["loop_blocks"][1] == {
-        "workload": "Chat, one text", "request_bytes": 1_000_000, "ms": 200, "own_ms": 4,
+        "workload": "Chat, one text", "request_bytes": 1_000_000, "in_flight": 8, "ms": 200, "own_ms": 4,
     }  # fmt: skip
     assert written["machine"] == MACHINE
     assert [target["met"] for target in written["targets"]] == [True] * 4
