@@ -5,8 +5,6 @@ would not survive a parser. `orjson.Fragment` does not look at what it splices: 
 would smuggle a member into the request. Hence nothing is spliced unchecked, whatever was checked before.
 """
 
-import re
-
 import orjson
 
 DEPTH_MAX = 32
@@ -55,7 +53,10 @@ def text_of(value: object) -> str:
 
 def _depth_exceeds(text: str, depth_max: int) -> bool:
     """Tells whether valid JSON nests deeper; a megabyte of brackets must not cost a second of Python."""
-    brackets = _STRING.sub(b"", text.encode()).translate(_ROUND, _NO_BRACKETS)
+    # Escapes first, then every other piece between quotes is a string. No regular expression: one would hold the
+    # interpreter for a tenth of a second.
+    unescaped = text.encode().replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(unescaped.split(b'"')[::2]).translate(_ROUND, _NO_BRACKETS)
     for _ in range(depth_max):
         if not brackets:
             return False
@@ -63,6 +64,5 @@ def _depth_exceeds(text: str, depth_max: int) -> bool:
     return bool(brackets)
 
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ROUND = bytes.maketrans(b"[{]}", b"(())")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
