@@ -6,12 +6,13 @@ minutes; metadata between the soft and the hard limit was refused at random.
 """
 
 from service.config import ServerConfig
+from service.identity import credential
 
 UNARY_DEADLINE_DEFAULT_S = 60.0
 UNARY_DEADLINE_MAX_S = 300.0
 STREAM_DEADLINE_MAX_S = 900.0
 
-METADATA_BYTES_MAX = 16 * 1024
+METADATA_BYTES_MAX = credential.METADATA_BYTES_MAX
 STREAMS_PER_CONNECTION_MAX = 100
 STREAMS_ENDING_MAX = 100
 """Streams of one connection that have ended on the wire and not yet in this process."""

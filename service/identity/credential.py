@@ -6,6 +6,7 @@ from typing import NamedTuple
 from service.errors import CredentialAmbiguous, CredentialMissing, CredentialRejected
 
 CREDENTIAL_CHARS_MAX = 8192
+METADATA_BYTES_MAX = 16 * 1024
 
 
 class Credential(NamedTuple):
@@ -23,11 +24,18 @@ def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credent
     Raises:
         CredentialMissing: None.
         CredentialAmbiguous: More than one, alike or not.
-        CredentialRejected: It is empty, too long, of another scheme, or not text.
+        CredentialRejected: It is empty, too long, of another scheme, or not text; or there is too much beside it.
     """
-    found: list[tuple[str, str | bytes]] = [
-        (key, value) for key, value in metadata or () if key in {"x-api-key", "authorization"}
-    ]
+    found: list[tuple[str, str | bytes]] = []
+    metadata_bytes = 0
+    for key, value in metadata or ():
+        metadata_bytes += len(key) + len(value)
+        if key in {"x-api-key", "authorization"}:
+            found.append((key, value))
+    # gRPC refuses this itself, but only once the caller has acknowledged its SETTINGS, as only an attacker does not:
+    # megabytes on each stream would stay for as long as the body may take.
+    if metadata_bytes > METADATA_BYTES_MAX:
+        raise CredentialRejected("too much metadata")
     if not found:
         raise CredentialMissing
     if len(found) > 1:
