@@ -1,7 +1,9 @@
 """Keeps the event loop free: work on large messages goes to a thread, small ones are done in place."""
 
 import asyncio
+import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 LARGE_BYTES = 64 * 1024
@@ -17,4 +19,9 @@ async def in_thread_if(large: bool, work: Callable[P, R], *args: P.args, **kwarg
     """Runs *work* here, or in a thread if it is *large*; there it MUST touch nothing that is shared."""
     if not large:
         return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+    call = functools.partial(work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_WORKER, call)
+
+
+# One thread: more of them share one interpreter, and only make the loop wait for more turns of others.
+_WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-messages")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -116,6 +117,9 @@ async def serve(loaded: LoadedConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     async with running(loaded) as service:
         loop.add_signal_handler(signal.SIGHUP, service.reloader.reload)
+        # What a start leaves behind lives as long as the process: collections need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
         _log.info("stopping")
 
