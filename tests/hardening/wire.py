@@ -52,6 +52,7 @@ class Wire:
         self._news = asyncio.Condition()
         self._answers: dict[int, Answer] = {}
         self._reads_bodies = True
+        self._greeted = False
         self.goaway: int | None = None
         self.closed = False
 
@@ -62,6 +63,8 @@ class Wire:
             self._http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window_bytes})
         self._http.initiate_connection()
         await self._flush()
+        # Some bounds hold once the server's SETTINGS are acknowledged, as any client does at once.
+        await self._until(lambda: self._greeted)
 
     async def begin(
         self, rpc: str, *metadata: Header, content: Sequence[Header] = CONTENT, method: str = "POST", ends: bool = False
@@ -74,15 +77,22 @@ class Wire:
         await self._flush()
         return stream
 
+    def window_bytes(self, stream: int) -> int:
+        """How much body may be sent now."""
+        return self._http.local_flow_control_window(stream)
+
+    def is_over(self, stream: int) -> bool:
+        """True if the answer has ended."""
+        return self._answers[stream].ended
+
     async def send(self, stream: int, body: bytes, *, ends: bool = False) -> int:
         """Sends as much of a body as the server takes before it ends the stream; gives how much that was."""
-        answer = self._answers[stream]
         sent = 0
         while sent < len(body):
-            await self._until(lambda: answer.ended or self._http.local_flow_control_window(stream) > 0)
-            if answer.ended:
-                return sent
-            room = min(self._http.local_flow_control_window(stream), self._http.max_outbound_frame_size)
+            await self._until(lambda: self.is_over(stream) or self.window_bytes(stream) > 0)
+            if self.is_over(stream):
+                break
+            room = min(self.window_bytes(stream), self._http.max_outbound_frame_size)
             chunk = body[sent : sent + room]
             sent += len(chunk)
             self._http.send_data(stream, chunk, end_stream=ends and sent == len(body))
@@ -124,8 +134,8 @@ class Wire:
                 async with self._news:
                     for event in self._http.receive_data(data):
                         self._received(event)
+                    await self._flush()
                     self._news.notify_all()
-                await self._flush()
         async with self._news:
             self.closed = True
             for answer in self._answers.values():
@@ -148,6 +158,8 @@ class Wire:
                 self._answers[event.stream_id].reset = int(event.error_code or 0)
             case h2.events.WindowUpdated() if event.stream_id:
                 self._answers[event.stream_id].window_bytes += event.delta
+            case h2.events.RemoteSettingsChanged():
+                self._greeted = True
             case h2.events.ConnectionTerminated():
                 self.goaway = int(event.error_code or 0)
             case _:
