@@ -66,8 +66,8 @@ async def test_the_same_body_is_taken_from_a_caller_who_is_let_in(edge: Edge) ->
         answer = await connection.answer(stream)
 
     assert answer.code == PERMISSION_DENIED
-    assert sent_bytes == len(body)
-    assert answer.window_bytes >= len(body) - first_window_bytes
+    assert sent_bytes == len(body) > first_window_bytes
+    assert answer.window_bytes > 0
 
 
 async def test_callers_that_send_no_body_harm_nobody_and_are_let_go(edge: Edge) -> None:
