@@ -22,6 +22,8 @@ FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/venv /opt/venv
 # Logs are lines of JSON on standard output, to be seen as they are written.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Where a config may keep the database and the checkpoints; a volume of the deployment's lies over it.
+RUN install -d -m 0700 -o 10001 -g 10001 /var/lib/cohort
 # By number, for orchestrators that verify that it is not root; nobody needs a name or a home.
 USER 10001:10001
 WORKDIR /

@@ -1,6 +1,7 @@
 """Cohort as it really runs, in front of the canned upstream: TLS off, an access key, metrics, a log file."""
 
 import datetime
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import orjson
 
 from bench.upstream import STREAMS, Upstream
 from bench.workloads import CHAT_MODEL, EMBED_MODEL, RERANK_MODEL, Workload
+from service.audit_keys import new_signing_key
 from service.identity import access_keys
 
 _PEPPER = "pepper-of-the-bench-0123456789abcdef"
@@ -34,12 +36,13 @@ def setting_in(folder: Path, upstream: Upstream) -> Setting:
         '[server]\nlisten = "127.0.0.1:0"',
         '[metrics]\nlisten = "127.0.0.1:0"',
         '[peppers]\n1 = "file:pepper"',
+        '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"',
     ]
     keys: dict[str, str] = {}
     for team, base_url in ((_UNARY_TEAM, upstream.base_url), (_STREAM_TEAM, f"{upstream.base_url}/{STREAMS}")):
         lines.append(
             f'[teams.{team}]\ncohere_key = "file:cohere_key"\nbase_url = "{base_url}"\n'
-            f"models = {models}\nmax_tokens_per_call = 4096"
+            f"models = {models}\nmax_tokens_per_call = 4096\ndaily_budget_usd = 1_000_000"
         )
         key_id, keys[team] = access_keys.create("bench")
         digest = access_keys.digest_of(keys[team], _PEPPER.encode()).hex()
@@ -49,6 +52,8 @@ def setting_in(folder: Path, upstream: Upstream) -> Setting:
             f'scopes = ["chat", "embed", "rerank"]\nexpires_at = {expires_at.isoformat()}'
         )
     (folder / "pepper").write_text(_PEPPER)
+    (folder / "audit-hmac.key").write_text(secrets.token_hex(32))
+    (folder / "audit-signing.key").write_text(new_signing_key())
     (folder / "cohere_key").write_text("a-Cohere-key-that-nobody-checks")
     config = folder / "cohort.toml"
     config.write_text("\n".join(lines) + "\n")

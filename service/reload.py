@@ -62,7 +62,15 @@ class Reloader:
 def _require_no_restart(before: Config, after: Config) -> None:
     def fixed(one: Config) -> dict[str, object]:
         cohere = one.cohere.model_dump(exclude={"base_url"})
-        return {"server": one.server, "metrics": one.metrics, "tracing": one.tracing, "cohere": cohere}
+        return {
+            "server": one.server,
+            "metrics": one.metrics,
+            "tracing": one.tracing,
+            "cohere": cohere,
+            "books.database": one.books.database,
+            "books.database_password": one.books.database_password,
+            "audit": one.audit,
+        }
 
     old, new = fixed(before), fixed(after)
     problems = [f"{section}: a change needs a restart" for section in old if old[section] != new[section]]

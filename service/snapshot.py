@@ -4,6 +4,7 @@ Immutable; a reload makes a new one. A call keeps the snapshot it began with.
 """
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from yarl import URL
 
@@ -17,6 +18,14 @@ from service.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetTerms:
+    """What a team's calls may cost in one day, and whose days they are. Both are read anew for every call."""
+
+    limit_nanos: int
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state that calls read."""
 
@@ -24,6 +33,7 @@ class Snapshot:
     access_keys: AccessKeys
     policies: dict[str, Policy]
     clients: dict[str, TeamClient]
+    budgets: dict[str, BudgetTerms]
 
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
@@ -32,6 +42,10 @@ class Snapshot:
     def client_of(self, team: str) -> TeamClient:
         """The team's way to Cohere; every principal's team has one."""
         return self.clients[team]
+
+    def budget_of(self, team: str) -> BudgetTerms:
+        """The team's budget; every principal's team has one."""
+        return self.budgets[team]
 
 
 def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapshot:
@@ -50,6 +64,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         access_keys=_access_keys(loaded),
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
+        budgets={name: _budget(team) for name, team in config.teams.items()},
     )
 
 
@@ -81,6 +96,11 @@ def _policy(name: str, team: TeamConfig) -> Policy:
         max_tokens_per_call=team.max_tokens_per_call,
         max_input_tokens_per_call=team.max_input_tokens_per_call,
     )
+
+
+def _budget(team: TeamConfig) -> BudgetTerms:
+    # An amount has no more than nine decimals, so nothing is cut off.
+    return BudgetTerms(int(team.daily_budget_usd.scaleb(9)), ZoneInfo(team.time_zone))
 
 
 def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:

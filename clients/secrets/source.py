@@ -27,6 +27,13 @@ class SecretSource(Protocol):
             SecretMissing: There is none, or it is not one line of printable ASCII.
         """
 
+    def read_block(self) -> str:
+        """Reads a secret of several lines, such as a PEM, as it is now.
+
+        Raises:
+            SecretMissing: There is none, or it holds something else than printable ASCII and line ends.
+        """
+
 
 class EnvSource:
     """A secret in an environment variable. The process cannot see a later change of it."""
@@ -40,10 +47,17 @@ class EnvSource:
 
     def read(self) -> str:
         """See `SecretSource.read`."""
+        return _line(self.reference, self._value())
+
+    def read_block(self) -> str:
+        """See `SecretSource.read_block`."""
+        return _block(self.reference, self._value())
+
+    def _value(self) -> str:
         value = self._environ.get(self._name)
         if value is None:
             raise SecretMissing(f"{self.reference}: the environment variable is not set")
-        return _checked(self.reference, value)
+        return value
 
 
 class FileSource:
@@ -55,12 +69,18 @@ class FileSource:
 
     def read(self) -> str:
         """See `SecretSource.read`."""
+        return _line(self.reference, self._value().removesuffix("\n").removesuffix("\r"))
+
+    def read_block(self) -> str:
+        """See `SecretSource.read_block`."""
+        return _block(self.reference, self._value())
+
+    def _value(self) -> str:
         try:
             with self.path.open("rb") as file:
-                raw = file.read(SECRET_BYTES_MAX + 1)
+                return file.read(SECRET_BYTES_MAX + 1).decode("latin-1")
         except OSError as error:
             raise SecretMissing(f"{self.reference}: {error.strerror or 'cannot be read'}") from None
-        return _checked(self.reference, raw.decode("latin-1").removesuffix("\n").removesuffix("\r"))
 
 
 def source_of(reference: str, *, environ: Mapping[str, str], folder: Path) -> SecretSource:
@@ -82,11 +102,22 @@ def source_of(reference: str, *, environ: Mapping[str, str], folder: Path) -> Se
     raise ValueError("a secret is referred to as env:NAME or file:PATH, never written down")
 
 
-def _checked(reference: str, value: str) -> str:
+def _line(reference: str, value: str) -> str:
+    _require_content(reference, value)
+    if not value.isascii() or not value.isprintable() or value != value.strip() or " " in value:
+        raise SecretMissing(f"{reference}: holds whitespace, control or non-ASCII characters")
+    return value
+
+
+def _block(reference: str, value: str) -> str:
+    _require_content(reference, value)
+    if not value.isascii() or not all(line.isprintable() for line in value.splitlines()):
+        raise SecretMissing(f"{reference}: holds control or non-ASCII characters")
+    return value
+
+
+def _require_content(reference: str, value: str) -> None:
     if not value:
         raise SecretMissing(f"{reference}: empty")
     if len(value) > SECRET_BYTES_MAX:
         raise SecretMissing(f"{reference}: longer than {SECRET_BYTES_MAX} bytes")
-    if not value.isascii() or not value.isprintable() or value != value.strip() or " " in value:
-        raise SecretMissing(f"{reference}: holds whitespace, control or non-ASCII characters")
-    return value

@@ -1,11 +1,11 @@
-"""The folder of `cohort demo`: made once with a pepper, an access key and two configs, and reused from then on.
+"""The folder of `cohort demo`: made once with secrets, an access key and two configs, and reused from then on.
 
-pepper        secret  what the access key's hash was made with
-access_key    secret  the demo team's access key, with every scope of the gateway
-sandbox_key           the sandbox's production key; nothing to protect
-cohort.toml           the demo team on real Cohere; its Cohere key is read from CO_API_KEY
-sandbox.toml          the demo team on the sandbox
-log.jsonl             the service's log lines
+pepper, audit-*.key   secret  what access keys' hashes, and the audit trail, are made with
+access_key            secret  the demo team's access key, with every scope that opens an RPC
+sandbox_key                   the sandbox's production key; nothing to protect
+cohort.toml, .db, -checkpoints.jsonl    the demo team on real Cohere, its key read from CO_API_KEY; its books
+sandbox.toml, .db, -checkpoints.jsonl   the demo team on the sandbox; its books
+log.jsonl                     the service's log lines
 """
 
 import datetime
@@ -18,13 +18,15 @@ from pathlib import Path
 from clients.sandbox.keys import WELL_KNOWN
 from clients.sandbox.models import MODELS
 from service import config
+from service.audit_keys import new_signing_key
 from service.cli.access_key import created
 from service.cli.defaults import ACCESS_KEY_FILE, LISTEN, METRICS_LISTEN, SANDBOX_LISTEN
 from service.config import ACCESS_KEY_LIFETIME_MAX, ConfigError, LoadedConfig
 
-_SECRETS = ("pepper", ACCESS_KEY_FILE)
+_SECRETS = ("pepper", "audit-hmac.key", "audit-signing.key", ACCESS_KEY_FILE)
 _FILES = (*_SECRETS, "sandbox_key", "cohort.toml", "sandbox.toml")
-_PEPPER_BYTES = 32
+_SECRET_BYTES = 32
+_SCOPES = ["chat", "embed", "rerank", "usage:read", "audit:read", "admin"]
 
 _TEMPLATE = """\
 # Written once by `cohort demo`, and yours to change. To begin anew, delete this folder.
@@ -45,6 +47,15 @@ models = [
 {models}
 ]
 max_tokens_per_call = 4096
+daily_budget_usd = 5
+
+[books]
+database = "sqlite:{books}.db"
+
+[audit]
+hmac_key = "file:audit-hmac.key"
+signing_key = "file:audit-signing.key"
+checkpoint_file = "{books}-checkpoints.jsonl"
 
 [peppers]
 1 = "file:pepper"
@@ -114,7 +125,9 @@ def opened(path: Path, addresses: Addresses, now: datetime.datetime) -> DemoFold
 
 def _create(path: Path, addresses: Addresses, now: datetime.datetime) -> None:
     path.chmod(0o700)
-    _write(path / "pepper", secrets.token_hex(_PEPPER_BYTES), mode=0o600)
+    _write(path / "pepper", secrets.token_hex(_SECRET_BYTES), mode=0o600)
+    _write(path / "audit-hmac.key", secrets.token_hex(_SECRET_BYTES), mode=0o600)
+    _write(path / "audit-signing.key", new_signing_key(), mode=0o600)
     production = next(key for key in WELL_KNOWN if key.name == "sandbox-production")
     _write(path / "sandbox_key", production.secret, mode=0o600)
     shared = {
@@ -123,14 +136,14 @@ def _create(path: Path, addresses: Addresses, now: datetime.datetime) -> None:
         "models": "\n".join(f'  "{name}",' for name in MODELS),
     }
     sandbox_url = f"http://{addresses.sandbox or SANDBOX_LISTEN}"
-    real = _TEMPLATE.format(**shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY")
-    local = _TEMPLATE.format(**shared, base_url=sandbox_url, cohere_key="file:sandbox_key")
+    real = _TEMPLATE.format(**shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", books="cohort")
+    local = _TEMPLATE.format(**shared, base_url=sandbox_url, cohere_key="file:sandbox_key", books="sandbox")
     _write(path / "cohort.toml", real)
     made = created(
         config.load(path / "cohort.toml"),
         team="demo",
         name="demo",
-        scopes=["chat", "embed", "rerank"],
+        scopes=_SCOPES,
         expires_at=now + ACCESS_KEY_LIFETIME_MAX,
     )
     _write(path / "cohort.toml", f"{real}\n{made.toml()}")

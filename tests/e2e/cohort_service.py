@@ -16,6 +16,7 @@ from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service import config
 from service.identity import access_keys
 from service.server import Running, running
+from tests.books_lines import books_lines
 
 if TYPE_CHECKING:
     from cohort.v1.gateway_service_pb2_grpc import GatewayServiceAsyncStub
@@ -33,6 +34,7 @@ MODELS = (
     "not-at-cohere",
 )
 CAP = 500
+BUDGET_USD = "1000"
 
 
 @dataclass
@@ -83,11 +85,20 @@ def access_key_lines(team: str, name: str, scopes: Sequence[str], *, days: float
     return access_key, lines
 
 
-def team_lines(name: str, base_url: str, *, models: str = orjson.dumps(MODELS).decode(), extra: str = "") -> str:
+def team_lines(
+    name: str,
+    base_url: str,
+    *,
+    models: str = orjson.dumps(MODELS).decode(),
+    budget_usd: str = BUDGET_USD,
+    zone: str = "UTC",
+    extra: str = "",
+) -> str:
     """One team whose Cohere key lies in a file of its own."""
     return (
         f'[teams.{name}]\ncohere_key = "file:{name}.key"\nbase_url = "{base_url}"\n'
-        f"models = {models}\nmax_tokens_per_call = {CAP}\n{extra}\n"
+        f"models = {models}\nmax_tokens_per_call = {CAP}\n"
+        f'daily_budget_usd = {budget_usd}\ntime_zone = "{zone}"\n{extra}\n'
     )
 
 
@@ -101,6 +112,10 @@ async def cohort(
     cohere_key: str | None = "sandbox-production",
     base_url: str | None = None,
     models: str = orjson.dumps(MODELS).decode(),
+    budget_usd: str = BUDGET_USD,
+    zone: str = "UTC",
+    database: str = "sqlite:cohort.db",
+    books: str = "",
     more: str = "",
 ) -> AsyncIterator[Cohort]:
     """Starts the sandbox and a service in front of it.
@@ -113,6 +128,10 @@ async def cohort(
         cohere_key: The demo team's Cohere key; None leaves its file out.
         base_url: Another Cohere than the sandbox.
         models: The demo team's models, a TOML array.
+        budget_usd: The demo team's daily budget.
+        zone: Whose days they are.
+        database: Where the books are kept.
+        books: More lines of [books].
         more: More tables.
     """
     if "drain_seconds" not in server:
@@ -122,14 +141,16 @@ async def cohort(
         access_key, key_lines = access_key_lines("demo", "tests", ["chat", "embed", "rerank"])
         narrow_key, narrow_lines = access_key_lines("demo", "narrow", ["usage:read"])
         expired_key, expired_lines = access_key_lines("demo", "old", ["chat"], days=-1)
+        admin_key, admin_lines = access_key_lines("demo", "admin", ["admin"])
         (folder / "pepper").write_text(PEPPER)
         if cohere_key is not None:
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
-            f"{team_lines('demo', base_url or url, models=models, extra=team)}{more}"
-            f"{key_lines}{narrow_lines}{expired_lines}"
+            f"{books_lines(folder, database=database, more=books)}"
+            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
+            f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
         )
         log = io.BytesIO()
         async with (
@@ -138,5 +159,5 @@ async def cohort(
                 f"127.0.0.1:{service.port}", options=[("grpc.max_receive_message_length", -1)]
             ) as channel,
         ):
-            names = {"narrow": narrow_key, "expired": expired_key}
+            names = {"narrow": narrow_key, "expired": expired_key, "admin": admin_key}
             yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)

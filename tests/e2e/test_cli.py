@@ -225,9 +225,11 @@ def test_serve_does_not_start_with_a_wrong_config_and_never_takes_the_sandbox(tm
     assert done.stdout == ""
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
         "environment",
+        "audit",
         "teams.demo.cohere_key",
         "teams.demo.models",
         "teams.demo.max_tokens_per_call",
+        "teams.demo.daily_budget_usd",
     ]
 
 

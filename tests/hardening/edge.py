@@ -13,6 +13,7 @@ import grpc.aio
 import orjson
 
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from tests.books_lines import books_lines
 from tests.e2e.cohort_service import PEPPER, access_key_lines, team_lines
 from tests.e2e.processes import COMMAND, PATIENCE_S, ROOT, environment, free_addresses
 from tests.e2e.requests import rerank
@@ -108,7 +109,7 @@ def edge_in(folder: Path) -> Iterator[Edge]:
     config.write_text(
         'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\ndrain_seconds = 2\n'
         f'body_timeout_seconds = {BODY_TIMEOUT_S}\n[metrics]\nlisten = "127.0.0.1:0"\n[peppers]\n1 = "file:pepper"\n'
-        f"{team_lines('demo', f'http://{address}')}{lines}{narrow_lines}{expired_lines}"
+        f"{books_lines(folder)}{team_lines('demo', f'http://{address}')}{lines}{narrow_lines}{expired_lines}"
     )
     with (
         _running(folder / "sandbox.log", "sandbox", "--listen", address) as (_, sandbox_log),

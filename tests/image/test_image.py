@@ -14,12 +14,14 @@ from clients.sandbox import Sandbox
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service.identity import access_keys
+from tests.books_lines import books_lines
 from tests.image.container import Image, built, started
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]
 
 PEPPER = "pepper-of-the-image-0123456789abcdef"
 USER = 10001
+DATA = "/var/lib/cohort"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,8 @@ base_url = "{sandbox_url}"
 cohere_key = "file:cohere_key"
 models = ["command-a-03-2025"]
 max_tokens_per_call = 100
+daily_budget_usd = 25
+{books_lines(folder, database=f"sqlite:{DATA}/cohort.db", audit=f'checkpoint_file = "{DATA}/checkpoints.jsonl"')}
 [peppers]
 1 = "file:pepper"
 [[access_keys]]

@@ -146,7 +146,7 @@ def test_a_module_says_its_one_job() -> None:
 def test_only_the_config_reads_the_environment() -> None:
     readers = {name_of(file) for file in python_below("clients", "service") if "os.environ" in file.read_text()}
 
-    assert readers == {"service/config.py"}
+    assert readers == {"service/config/loading.py"}
 
 
 def test_every_module_is_reached_from_what_is_started() -> None:

@@ -23,7 +23,10 @@ def access_key(key_id: str, expires_at: str) -> str:
 
 
 def team(name: str, cohere_key: str) -> str:
-    return f'[teams.{name}]\ncohere_key = "{cohere_key}"\nmodels = ["rerank-v3.5"]\nmax_tokens_per_call = 1\n'
+    return (
+        f'[teams.{name}]\ncohere_key = "{cohere_key}"\nmodels = ["rerank-v3.5"]\n'
+        "max_tokens_per_call = 1\ndaily_budget_usd = 25\n"
+    )
 
 
 def warnings(file: Path, environ: dict[str, str] | None = None) -> list[str]:
@@ -166,5 +169,5 @@ def test_the_command_ends_with_2_and_every_problem_on_stderr(
 
     assert code == 2
     assert captured.out == ""
-    assert len(captured.err.splitlines()) == 4
+    assert len(captured.err.splitlines()) == 5
     assert "Traceback" not in captured.err

@@ -1,4 +1,5 @@
 import datetime
+import itertools
 import re
 import stat
 from pathlib import Path
@@ -6,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from clients.sandbox.keys import WELL_KNOWN, KeyState
+from service.audit_keys import audit_keys_of
 from service.cli.demo_folder import Addresses, DemoFolder, opened
 from service.config import ConfigError
+from service.identity.scopes import SCOPES_OF_RPC
 from service.snapshot import snapshot_of
 
 NOW = datetime.datetime(2030, 5, 1, tzinfo=datetime.UTC)
 NOWHERE_SPECIAL = Addresses()
+SECRETS = ("pepper", "audit-hmac.key", "audit-signing.key", "access_key", "sandbox_key")
 
 
 @pytest.fixture
@@ -29,15 +33,11 @@ def mode(path: Path) -> int:
 
 def test_only_its_owner_reads_the_folder_and_its_secrets(folder: DemoFolder) -> None:
     assert mode(folder.path) == 0o700
-    assert {name: mode(folder.path / name) for name in ("pepper", "access_key", "sandbox_key")} == {
-        "pepper": 0o600,
-        "access_key": 0o600,
-        "sandbox_key": 0o600,
-    }
+    assert {name: mode(folder.path / name) for name in SECRETS} == dict.fromkeys(SECRETS, 0o600)
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "real Cohere"])
-def test_both_configs_let_the_access_key_in_with_every_scope_of_the_gateway(
+def test_both_configs_let_the_access_key_in_with_every_scope_that_opens_an_rpc(
     folder: DemoFolder,
     sandbox: bool,  # noqa: FBT001
 ) -> None:
@@ -45,7 +45,7 @@ def test_both_configs_let_the_access_key_in_with_every_scope_of_the_gateway(
 
     who = access_keys.principal_of(folder.access_key(), NOW.timestamp())
 
-    assert (who.team, who.scopes) == ("demo", frozenset({"chat", "embed", "rerank"}))
+    assert (who.team, who.scopes) == ("demo", frozenset(itertools.chain(*SCOPES_OF_RPC.values())))
 
 
 def test_the_real_config_reads_the_cohere_key_from_the_environment(folder: DemoFolder) -> None:
@@ -63,11 +63,21 @@ def test_the_sandbox_config_holds_a_key_that_the_sandbox_accepts(folder: DemoFol
     assert loaded.secret(loaded.config.teams["demo"].cohere_key).read() in active
 
 
+def test_both_configs_have_working_audit_keys_and_books_of_their_own(folder: DemoFolder) -> None:
+    real, local = folder.config(sandbox=False), folder.config(sandbox=True)
+
+    assert audit_keys_of(real).hmac_key == audit_keys_of(local).hmac_key
+    assert real.database_url() == f"sqlite:{folder.path / 'cohort.db'}"
+    assert local.database_url() == f"sqlite:{folder.path / 'sandbox.db'}"
+    assert real.config.audit.checkpoint_file != local.config.audit.checkpoint_file
+
+
 def test_each_folder_has_secrets_of_its_own(folder: DemoFolder, tmp_path: Path) -> None:
     other = opened(tmp_path / "other", NOWHERE_SPECIAL, NOW)
 
     assert other.access_key() != folder.access_key()
-    assert texts(other)["pepper"] != texts(folder)["pepper"]
+    for name in SECRETS[:3]:
+        assert texts(other)[name] != texts(folder)[name]
 
 
 def test_the_second_time_nothing_is_changed(folder: DemoFolder) -> None:
@@ -94,7 +104,7 @@ def test_an_empty_folder_is_filled_and_closed_to_others(tmp_path: Path) -> None:
     assert folder.config(sandbox=True).config.environment == "demo"
 
 
-@pytest.mark.parametrize("name", ["pepper", "access_key", "sandbox_key", "cohort.toml", "sandbox.toml"])
+@pytest.mark.parametrize("name", [*SECRETS, "cohort.toml", "sandbox.toml"])
 def test_a_folder_that_lacks_a_file_is_refused_and_left_alone(folder: DemoFolder, name: str) -> None:
     (folder.path / name).unlink()
     before = texts(folder)

@@ -12,7 +12,12 @@ from service.address import host_of, is_loopback
 
 def cross_problems_of(document: dict[str, Any]) -> list[str]:
     """All contradictions in a config file, as `path: what is wrong`."""
-    return [*_access_key_problems(document), *_transport_security_problems(document)]
+    return [
+        *_access_key_problems(document),
+        *_transport_security_problems(document),
+        *_secret_problems(document),
+        *_books_problems(document),
+    ]
 
 
 def _access_key_problems(document: dict[str, Any]) -> Iterator[str]:
@@ -45,6 +50,29 @@ def _transport_security_problems(document: dict[str, Any]) -> Iterator[str]:
     if not is_loopback(host_of(listen)):
         advice = "configure server.tls, or say server.plaintext_off_loopback = true"
         yield f"server.listen: other machines reach this address; {advice}"
+
+
+def _secret_problems(document: dict[str, Any]) -> Iterator[str]:
+    """Whoever holds a secret for one purpose must not thereby hold it for another."""
+    used = {
+        "audit.hmac_key": _table(document, "audit").get("hmac_key"),
+        "audit.signing_key": _table(document, "audit").get("signing_key"),
+        "books.database_password": _table(document, "books").get("database_password"),
+        **{f"peppers.{version}": reference for version, reference in _table(document, "peppers").items()},
+    }
+    first_use: dict[str, str] = {}
+    for place, reference in used.items():
+        if isinstance(reference, str) and first_use.setdefault(reference, place) != place:
+            yield f"{place}: needs a secret of its own, not that of {first_use[reference]}"
+
+
+def _books_problems(document: dict[str, Any]) -> Iterator[str]:
+    books = _table(document, "books")
+    database = books.get("database", "sqlite:")
+    if isinstance(database, str) and database.startswith("sqlite:") and "database_password" in books:
+        yield "books.database_password: a SQLite file has none"
+    if isinstance(database, str) and database == f"sqlite:{_table(document, 'audit').get('checkpoint_file')}":
+        yield "audit.checkpoint_file: this is the database"
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""Reads a config file and checks it whole: every error is reported at once, with its path.
+
+Secrets are never written in the file, only referred to (`env:NAME`, `file:PATH`); relative paths count from the
+file's folder.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from clients.errors import SecretMissing
+from clients.secrets.source import SecretSource, source_of
+from service.config.cross_checks import cross_problems_of
+from service.config.problems import ConfigError
+from service.config.sections import Config
+from service.config.values import SQLITE
+
+CONFIG_FILE_DEFAULT = Path("/etc/cohort/cohort.toml")
+
+
+class LoadedConfig:
+    """A Config with what is needed to use it: where it came from and where its references lead."""
+
+    def __init__(self, config: Config, *, file: Path, environ: Mapping[str, str]) -> None:
+        self.config = config
+        self.file = file
+        self._environ = environ
+
+    def secret(self, reference: str) -> SecretSource:
+        """The source a reference of this config names."""
+        return source_of(reference, environ=self._environ, folder=self.file.parent)
+
+    def path(self, path: Path) -> Path:
+        """A path of this config, counted from the file's folder."""
+        return self.file.parent / path
+
+    def database_url(self) -> str:
+        """Where the books are kept: `sqlite:` with an absolute path, or `postgresql://`."""
+        url = self.config.books.database
+        if not url.startswith(SQLITE):
+            return url
+        return f"{SQLITE}{self.path(Path(url.removeprefix(SQLITE))).absolute()}"
+
+    def database_password(self) -> str | None:
+        """PostgreSQL's password, or None where the config names none.
+
+        Raises:
+            ConfigError: It cannot be read.
+        """
+        reference = self.config.books.database_password
+        if reference is None:
+            return None
+        try:
+            return self.secret(reference).read()
+        except SecretMissing as missing:
+            raise ConfigError([f"books.database_password: {missing}"]) from None
+
+
+def load(file: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
+    """Reads and checks a config file.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise ConfigError([f"{file}: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{file}: not TOML: {error}"]) from None
+    contradictions = cross_problems_of(document)
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        problems = [_problem(finding["loc"], finding["msg"]) for finding in error.errors()]
+        raise ConfigError([*problems, *contradictions]) from None
+    if contradictions:
+        raise ConfigError(contradictions)
+    return LoadedConfig(config, file=file, environ=environ)
+
+
+def config_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the config lies unless a command says so: what COHORT_CONFIG names, or `CONFIG_FILE_DEFAULT`."""
+    return Path(environ.get("COHORT_CONFIG") or CONFIG_FILE_DEFAULT)
+
+
+def environment_variable(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """A variable that the commands know, such as a caller's COHORT_ACCESS_KEY; None if it is unset or empty."""
+    return environ.get(name) or None
+
+
+def _problem(path: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{'.'.join(str(part) for part in path)}: {message}" if path else message

@@ -1,0 +1,24 @@
+"""The [books] and [audit] of a config made for a test, with keys of their own beside it."""
+
+import secrets
+from pathlib import Path
+
+from service.audit_keys import new_signing_key
+
+
+def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str = "", audit: str = "") -> str:
+    """Writes the audit's keys into *folder* and gives the two tables.
+
+    Args:
+        folder: Where the config lies.
+        database: Where the books are kept.
+        more: More lines of [books].
+        audit: More lines of [audit].
+    """
+    (folder / "audit-hmac.key").write_text(secrets.token_hex(32))
+    (folder / "audit-signing.key").write_text(new_signing_key())
+    return (
+        f'[books]\ndatabase = "{database}"\n{more}\n'
+        '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"\n'
+        f"{audit}\n"
+    )
