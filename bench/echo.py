@@ -17,6 +17,7 @@ from bench.workloads import all_workloads
 from cohort.v1.chat_pb2 import ChatRequest, ChatResponse, ChatStreamResponse
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceServicer, add_GatewayServiceServicer_to_server
+from cohort.v1.get_usage_pb2 import GetUsageRequest, GetUsageResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
 
 
@@ -46,6 +47,9 @@ class Echo(GatewayServiceServicer):
 
     async def Rerank(self, _request: RerankRequest, _context: Any) -> RerankResponse:
         return self._rerank
+
+    async def GetUsage(self, _request: GetUsageRequest, _context: Any) -> GetUsageResponse:
+        return GetUsageResponse()
 
 
 async def _serve() -> None:

@@ -5,7 +5,7 @@
     ├── ScopeMissing                                                    PERMISSION_DENIED
     ├── RequestMalformed, RequestInvalid                                INVALID_ARGUMENT
     ├── RequestBodyTimeout, DeadlineTooShort, DeadlineExceeded          DEADLINE_EXCEEDED
-    └── Refused                                                         policy and Cohere: by their reason
+    └── Refused                                                 policy, books and Cohere: by their reason
 
 `service.status` is the one place where an exception becomes a status.
 """
@@ -36,8 +36,16 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_COHERE_KEY_REJECTED,
         reasons.ERROR_REASON_COHERE_BILLING,
         reasons.ERROR_REASON_COHERE_KEY_FORBIDDEN,
+        reasons.ERROR_REASON_HOLD_EXCEEDS_LIMIT,
+        reasons.ERROR_REASON_MODEL_NOT_PRICED,
+        reasons.ERROR_REASON_TEAM_FROZEN,
+        reasons.ERROR_REASON_ADJUSTMENT_BELOW_ZERO,
     ),
-    grpc.StatusCode.NOT_FOUND: (reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,),
+    grpc.StatusCode.NOT_FOUND: (
+        reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,
+        reasons.ERROR_REASON_TEAM_UNKNOWN,
+    ),
+    grpc.StatusCode.ALREADY_EXISTS: (reasons.ERROR_REASON_REQUEST_ID_REUSED,),
     grpc.StatusCode.ABORTED: (
         reasons.ERROR_REASON_COHERE_CONFLICT,
         reasons.ERROR_REASON_INVALID_TOOL_GENERATION,
@@ -50,11 +58,14 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_TRIAL_MONTHLY_CAP,
         reasons.ERROR_REASON_UPSTREAM_POOL_FULL,
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
+        reasons.ERROR_REASON_BUDGET_SPENT,
+        reasons.ERROR_REASON_BUDGET_IN_FLIGHT,
     ),
     grpc.StatusCode.UNAVAILABLE: (
         reasons.ERROR_REASON_COHERE_UNAVAILABLE,
         reasons.ERROR_REASON_COHERE_CONNECTION_LOST,
         reasons.ERROR_REASON_COHERE_TIMED_OUT,
+        reasons.ERROR_REASON_BOOKS_UNAVAILABLE,
     ),
     grpc.StatusCode.INTERNAL: (
         reasons.ERROR_REASON_COHERE_INTERNAL,
@@ -195,7 +206,16 @@ class DeadlineExceeded(CohortError):
 
 
 class Refused(CohortError):
-    """A refusal of the policy's or of Cohere's: the reason decides the code."""
+    """A refusal of the policy's, the books' or Cohere's: the reason decides the code.
+
+    Args:
+        reason: What happened, for programs.
+        message: What happened, for people.
+        metadata: The numbers and names behind it.
+        field: The field of the request that is to blame.
+        retry_after_s: How long to wait before a retry can help, in seconds.
+        quota_subject: Whose limit was met, if the reason does not say.
+    """
 
     def __init__(
         self,
@@ -205,12 +225,14 @@ class Refused(CohortError):
         *,
         field: str | None = None,
         retry_after_s: float | None = None,
+        quota_subject: str | None = None,
     ) -> None:
         self.reason = reason
         self.code = CODE_OF_REASON[reason]
         self.message = message
         self._field = field
         self._retry_after_s = retry_after_s
+        self._quota_subject = quota_subject or _QUOTAS.get(reason)
         super().__init__(message, **metadata)
 
     def details(self) -> list[Message]:
@@ -232,11 +254,11 @@ class Refused(CohortError):
             delay = duration_pb2.Duration()
             delay.FromMilliseconds(int(self._retry_after_s * 1000))
             details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-        if self.reason in _QUOTAS:
+        if self._quota_subject is not None:
             details.append(
                 error_details_pb2.QuotaFailure(
                     violations=[
-                        error_details_pb2.QuotaFailure.Violation(subject=_QUOTAS[self.reason], description=self.message)
+                        error_details_pb2.QuotaFailure.Violation(subject=self._quota_subject, description=self.message)
                     ]
                 )
             )

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from service.call import current_call
 from service.context import Context
 from service.errors import RequestBodyTimeout, RequestMalformed
-from service.identity.scopes import SCOPE_OF_RPC
+from service.identity.scopes import SCOPES_OF_RPC
 from service.offload import LARGE_BYTES, in_thread_if
 
 
@@ -46,7 +46,7 @@ def add_service(server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer
     handlers = {}
     for method in descriptor.methods:
         rpc = f"/{descriptor.full_name}/{method.name}"
-        if rpc not in SCOPE_OF_RPC:
+        if rpc not in SCOPES_OF_RPC:
             raise LookupError(f"{rpc} has no scope rule, so nobody may call it")
         handlers[method.name] = _handler(method, getattr(servicer, method.name), options)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))

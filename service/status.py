@@ -9,6 +9,8 @@ from google.rpc import error_details_pb2, status_pb2
 from clients.errors import UpstreamError
 from cohort.v1 import error_reason_pb2 as reasons
 from cohort.v1.error_reason_pb2 import ErrorReason
+from service.book_refusals import refusal_of
+from service.books.errors import BooksError
 from service.errors import CohortError, Refused
 from service.policy import PolicyDenied
 
@@ -45,6 +47,8 @@ def cohort_error_of(error: BaseException) -> CohortError | None:
             return error
         case PolicyDenied():
             return Refused(error.reason, error.message, error.metadata, field=error.field)
+        case BooksError():
+            return refusal_of(error)
         case UpstreamError():
             return _of_upstream(error)
         case _:

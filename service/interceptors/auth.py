@@ -9,7 +9,7 @@ from service.context import Context
 from service.errors import CredentialRejected, ScopeMissing
 from service.identity.access_keys import AccessKeyRefused
 from service.identity.credential import credential_of
-from service.identity.scopes import SCOPE_OF_RPC
+from service.identity.scopes import SCOPES_OF_RPC
 from service.interceptors.chain import Proceed
 
 
@@ -31,7 +31,7 @@ class AuthInterceptor:
         except CredentialRejected as rejected:
             call.credential_problem = rejected.why
             raise
-        scope = SCOPE_OF_RPC[call.rpc]
-        if scope not in call.principal.scopes:
-            raise ScopeMissing(call.rpc, scope)
+        scopes = SCOPES_OF_RPC[call.rpc]
+        if call.principal.scopes.isdisjoint(scopes):
+            raise ScopeMissing(call.rpc, scopes[0])
         return await proceed(call, context)

@@ -13,8 +13,10 @@ from clients.teams import FloatTrust
 from clients.transport import Answer, Transport, cut_off, malformed
 from cohort.v1.chat_pb2 import ChatRequest, ChatResponse, ChatStreamResponse
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
+from cohort.v1.get_usage_pb2 import GetUsageRequest, GetUsageResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
 from service.attempts import Attempts
+from service.books.errors import BooksUnavailable
 from service.call import Call, current_call
 from service.context import Context
 from service.drain import Drain, EventWriter
@@ -108,6 +110,10 @@ class GatewayServicer:
         await self._drain.run(call, self._attempts.run(call, call.snapshot.client_of(call.caller.team), once))
         response.receipt.call_id = call.call_id
         return response
+
+    async def GetUsage(self, _request: GetUsageRequest, _context: Context) -> GetUsageResponse:
+        """Shows what was consumed, what it cost, and what is left."""
+        raise BooksUnavailable("this service keeps no books")
 
     async def _prepared(self, call: Call, body_of: Callable[..., bytes], request: Any, **how: Any) -> bytes:
         call.model = request.model

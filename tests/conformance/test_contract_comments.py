@@ -8,6 +8,7 @@ import pytest
 
 from cohort.v1.error_reason_pb2 import ErrorReason
 from service.errors import CODE_OF_REASON, CohortError
+from service.identity.scopes import SCOPES_OF_RPC
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos" / "cohort" / "v1"
 PREFIX = "ERROR_REASON_"
@@ -32,11 +33,14 @@ def reason_comments() -> dict[str, str]:
 REASONS = [name.removeprefix(PREFIX) for name, number in ErrorReason.items() if number]
 
 
-@pytest.mark.parametrize("name", ["chat.proto", "embed.proto", "rerank.proto", "usage.proto"])
+@pytest.mark.parametrize(
+    "name",
+    ["audit.proto", "budget.proto", "chat.proto", "embed.proto", "get_usage.proto", "rerank.proto", "usage.proto"],
+)
 def test_every_field_says_who_sets_it(name: str) -> None:
-    unmarked = [declaration for declaration, comment in commented(name, ELEMENT) if not MARK.match(comment)]
+    fields = [(declaration, comment) for declaration, comment in commented(name, ELEMENT) if not declaration.isupper()]
 
-    assert unmarked == []
+    assert [declaration for declaration, comment in fields if not MARK.match(comment)] == []
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PROTOS.glob("*.proto")))
@@ -44,11 +48,18 @@ def test_every_file_says_what_it_is_before_anything_else(name: str) -> None:
     assert (PROTOS / name).read_text(encoding="utf-8").startswith("// ")
 
 
-def test_every_rpc_begins_with_a_verb_and_names_its_scope() -> None:
-    rpcs = commented("gateway_service.proto", RPC)
+@pytest.mark.parametrize("service", ["GatewayService", "AdminService"])
+def test_every_rpc_begins_with_a_verb_and_names_its_scopes(service: str) -> None:
+    comments = dict(
+        commented({"GatewayService": "gateway_service.proto", "AdminService": "admin_service.proto"}[service], RPC)
+    )
+    named = {
+        f"/cohort.v1.{service}/{rpc}": tuple(re.findall(r"`([a-z:]+)`", comment.partition("Scope: ")[2]))
+        for rpc, comment in comments.items()
+    }
 
-    assert [rpc for rpc, comment in rpcs if not THIRD_PERSON.match(comment) or "Scope: `" not in comment] == []
-    assert {rpc for rpc, _ in rpcs} == {"Chat", "ChatStream", "Embed", "Rerank"}
+    assert [rpc for rpc, comment in comments.items() if not THIRD_PERSON.match(comment)] == []
+    assert named == {rpc: scopes for rpc, scopes in SCOPES_OF_RPC.items() if f".{service}/" in rpc}
 
 
 def codes_of_service() -> dict[str, str]:

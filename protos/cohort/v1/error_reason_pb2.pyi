@@ -327,6 +327,85 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Sample: {"reason":"COHERE_ANSWER_TOO_LARGE","domain":"cohort","metadata":{"cohere_status":"200"}}
     """
+    ERROR_REASON_BUDGET_SPENT: _ErrorReason.ValueType  # 90
+    """What is left of the team's budget for the day does not cover the most that this call can cost, whatever
+    becomes of the calls under way. Nothing was sent to Cohere.
+
+    Code: RESOURCE_EXHAUSTED. Do: Wait for the next day, which begins at `resets_at`, ask for less, such as a
+    smaller `max_tokens`, or ask the operators for a larger budget. Details: A RetryInfo says how long it is to
+    the next day, a QuotaFailure whose budget it is.
+
+    Sample: {"reason":"BUDGET_SPENT","domain":"cohort",
+    "metadata":{"budget":"search","limit_usd":"25.00","spent_usd":"24.981204","held_usd":"0.00","available_usd":"0.018796","hold_usd":"0.0425","resets_at":"2026-11-22T00:00:00Z"}}
+    """
+    ERROR_REASON_BUDGET_IN_FLIGHT: _ErrorReason.ValueType  # 91
+    """Calls under way hold what this call needs of the team's budget. Each holds the most that it can cost, and
+    gives back what it did not use. Nothing was sent to Cohere.
+
+    Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry. Details: A RetryInfo says how
+    long to wait, a QuotaFailure whose budget it is.
+
+    Sample: {"reason":"BUDGET_IN_FLIGHT","domain":"cohort",
+    "metadata":{"budget":"search","limit_usd":"25.00","spent_usd":"24.10","held_usd":"0.87","available_usd":"0.03","hold_usd":"0.0425","resets_at":"2026-11-22T00:00:00Z"}}
+    """
+    ERROR_REASON_HOLD_EXCEEDS_LIMIT: _ErrorReason.ValueType  # 92
+    """The most that this call can cost is more than the team's whole budget for a day. Nothing was sent to Cohere.
+
+    Code: FAILED_PRECONDITION. Do: Ask for less, such as a smaller `max_tokens`, or ask the operators for a
+    larger budget. A retry does not help.
+
+    Sample: {"reason":"HOLD_EXCEEDS_LIMIT","domain":"cohort",
+    "metadata":{"budget":"search","limit_usd":"0.01","hold_usd":"0.0425"}}
+    """
+    ERROR_REASON_MODEL_NOT_PRICED: _ErrorReason.ValueType  # 93
+    """The service knows no price for this model, so that its cost cannot be bounded. Nothing was sent to Cohere.
+
+    Code: FAILED_PRECONDITION. Do: Use another model, or ask the operators to add its price to the service's
+    price book. A retry does not help before. Details: A BadRequest names the field `model`.
+
+    Sample: {"reason":"MODEL_NOT_PRICED","domain":"cohort",
+    "metadata":{"budget":"search","model":"command-x","price_book_version":"2026-11-21.3fa9c1d2"}}
+    """
+    ERROR_REASON_TEAM_FROZEN: _ErrorReason.ValueType  # 94
+    """An operator has frozen the team: nothing new is paid for. Nothing was sent to Cohere.
+
+    Code: FAILED_PRECONDITION. Do: Ask the operators. A retry does not help before they let the team go.
+
+    Sample: {"reason":"TEAM_FROZEN","domain":"cohort","metadata":{"budget":"search"}}
+    """
+    ERROR_REASON_BOOKS_UNAVAILABLE: _ErrorReason.ValueType  # 95
+    """The database of budgets and of the audit trail cannot be written or read, and what cannot be written down is
+    not served. If the call was sent to Cohere before, it may be billed.
+
+    Code: UNAVAILABLE. Do: Retry with growing waits; a retry may be billed twice. Details: A RetryInfo says how
+    long to wait at least.
+
+    Sample: {"reason":"BOOKS_UNAVAILABLE","domain":"cohort","metadata":{"budget":"search"}}
+    """
+    ERROR_REASON_TEAM_UNKNOWN: _ErrorReason.ValueType  # 100
+    """The service has no team of this name.
+
+    Code: NOT_FOUND. Do: Use a name that the config has. Details: A BadRequest names the field `team`.
+
+    Sample: {"reason":"TEAM_UNKNOWN","domain":"cohort","metadata":{"team":"serach"}}
+    """
+    ERROR_REASON_ADJUSTMENT_BELOW_ZERO: _ErrorReason.ValueType  # 101
+    """The adjustment would give back more than the budget's day has spent.
+
+    Code: FAILED_PRECONDITION. Do: Give back at most as much as is spent. Details: A BadRequest names
+    the field `amount`.
+
+    Sample: {"reason":"ADJUSTMENT_BELOW_ZERO","domain":"cohort",
+    "metadata":{"budget":"search","amount_usd":"-30.00","spent_usd":"24.10","held_usd":"0.87"}}
+    """
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 102
+    """The `request_id` belongs to another adjustment: its team, its day or its amount is another one.
+
+    Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new adjustment. Details: A BadRequest names the
+    field `request_id`.
+
+    Sample: {"reason":"REQUEST_ID_REUSED","domain":"cohort","metadata":{"request_id":"6f1b2c9e-0d3a-4a57"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, stable names for programs. A comment tells what happened, the gRPC code, what the caller should
@@ -630,5 +709,84 @@ Code: RESOURCE_EXHAUSTED. Do: Ask for less at once: fewer inputs, fewer forms of
 The answer may be billed.
 
 Sample: {"reason":"COHERE_ANSWER_TOO_LARGE","domain":"cohort","metadata":{"cohere_status":"200"}}
+"""
+ERROR_REASON_BUDGET_SPENT: ErrorReason.ValueType  # 90
+"""What is left of the team's budget for the day does not cover the most that this call can cost, whatever
+becomes of the calls under way. Nothing was sent to Cohere.
+
+Code: RESOURCE_EXHAUSTED. Do: Wait for the next day, which begins at `resets_at`, ask for less, such as a
+smaller `max_tokens`, or ask the operators for a larger budget. Details: A RetryInfo says how long it is to
+the next day, a QuotaFailure whose budget it is.
+
+Sample: {"reason":"BUDGET_SPENT","domain":"cohort",
+"metadata":{"budget":"search","limit_usd":"25.00","spent_usd":"24.981204","held_usd":"0.00","available_usd":"0.018796","hold_usd":"0.0425","resets_at":"2026-11-22T00:00:00Z"}}
+"""
+ERROR_REASON_BUDGET_IN_FLIGHT: ErrorReason.ValueType  # 91
+"""Calls under way hold what this call needs of the team's budget. Each holds the most that it can cost, and
+gives back what it did not use. Nothing was sent to Cohere.
+
+Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry. Details: A RetryInfo says how
+long to wait, a QuotaFailure whose budget it is.
+
+Sample: {"reason":"BUDGET_IN_FLIGHT","domain":"cohort",
+"metadata":{"budget":"search","limit_usd":"25.00","spent_usd":"24.10","held_usd":"0.87","available_usd":"0.03","hold_usd":"0.0425","resets_at":"2026-11-22T00:00:00Z"}}
+"""
+ERROR_REASON_HOLD_EXCEEDS_LIMIT: ErrorReason.ValueType  # 92
+"""The most that this call can cost is more than the team's whole budget for a day. Nothing was sent to Cohere.
+
+Code: FAILED_PRECONDITION. Do: Ask for less, such as a smaller `max_tokens`, or ask the operators for a
+larger budget. A retry does not help.
+
+Sample: {"reason":"HOLD_EXCEEDS_LIMIT","domain":"cohort",
+"metadata":{"budget":"search","limit_usd":"0.01","hold_usd":"0.0425"}}
+"""
+ERROR_REASON_MODEL_NOT_PRICED: ErrorReason.ValueType  # 93
+"""The service knows no price for this model, so that its cost cannot be bounded. Nothing was sent to Cohere.
+
+Code: FAILED_PRECONDITION. Do: Use another model, or ask the operators to add its price to the service's
+price book. A retry does not help before. Details: A BadRequest names the field `model`.
+
+Sample: {"reason":"MODEL_NOT_PRICED","domain":"cohort",
+"metadata":{"budget":"search","model":"command-x","price_book_version":"2026-11-21.3fa9c1d2"}}
+"""
+ERROR_REASON_TEAM_FROZEN: ErrorReason.ValueType  # 94
+"""An operator has frozen the team: nothing new is paid for. Nothing was sent to Cohere.
+
+Code: FAILED_PRECONDITION. Do: Ask the operators. A retry does not help before they let the team go.
+
+Sample: {"reason":"TEAM_FROZEN","domain":"cohort","metadata":{"budget":"search"}}
+"""
+ERROR_REASON_BOOKS_UNAVAILABLE: ErrorReason.ValueType  # 95
+"""The database of budgets and of the audit trail cannot be written or read, and what cannot be written down is
+not served. If the call was sent to Cohere before, it may be billed.
+
+Code: UNAVAILABLE. Do: Retry with growing waits; a retry may be billed twice. Details: A RetryInfo says how
+long to wait at least.
+
+Sample: {"reason":"BOOKS_UNAVAILABLE","domain":"cohort","metadata":{"budget":"search"}}
+"""
+ERROR_REASON_TEAM_UNKNOWN: ErrorReason.ValueType  # 100
+"""The service has no team of this name.
+
+Code: NOT_FOUND. Do: Use a name that the config has. Details: A BadRequest names the field `team`.
+
+Sample: {"reason":"TEAM_UNKNOWN","domain":"cohort","metadata":{"team":"serach"}}
+"""
+ERROR_REASON_ADJUSTMENT_BELOW_ZERO: ErrorReason.ValueType  # 101
+"""The adjustment would give back more than the budget's day has spent.
+
+Code: FAILED_PRECONDITION. Do: Give back at most as much as is spent. Details: A BadRequest names
+the field `amount`.
+
+Sample: {"reason":"ADJUSTMENT_BELOW_ZERO","domain":"cohort",
+"metadata":{"budget":"search","amount_usd":"-30.00","spent_usd":"24.10","held_usd":"0.87"}}
+"""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 102
+"""The `request_id` belongs to another adjustment: its team, its day or its amount is another one.
+
+Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new adjustment. Details: A BadRequest names the
+field `request_id`.
+
+Sample: {"reason":"REQUEST_ID_REUSED","domain":"cohort","metadata":{"request_id":"6f1b2c9e-0d3a-4a57"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -5,6 +5,7 @@ import warnings
 
 from cohort.v1 import chat_pb2 as cohort_dot_v1_dot_chat__pb2
 from cohort.v1 import embed_pb2 as cohort_dot_v1_dot_embed__pb2
+from cohort.v1 import get_usage_pb2 as cohort_dot_v1_dot_get__usage__pb2
 from cohort.v1 import rerank_pb2 as cohort_dot_v1_dot_rerank__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -78,6 +79,11 @@ class GatewayServiceStub(object):
                 request_serializer=cohort_dot_v1_dot_rerank__pb2.RerankRequest.SerializeToString,
                 response_deserializer=cohort_dot_v1_dot_rerank__pb2.RerankResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/cohort.v1.GatewayService/GetUsage',
+                request_serializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer(object):
@@ -134,6 +140,14 @@ class GatewayServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsage(self, request, context):
+        """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
+        terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -156,6 +170,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.Rerank,
                     request_deserializer=cohort_dot_v1_dot_rerank__pb2.RerankRequest.FromString,
                     response_serializer=cohort_dot_v1_dot_rerank__pb2.RerankResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -288,6 +307,33 @@ class GatewayService(object):
             '/cohort.v1.GatewayService/Rerank',
             cohort_dot_v1_dot_rerank__pb2.RerankRequest.SerializeToString,
             cohort_dot_v1_dot_rerank__pb2.RerankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.GatewayService/GetUsage',
+            cohort_dot_v1_dot_get__usage__pb2.GetUsageRequest.SerializeToString,
+            cohort_dot_v1_dot_get__usage__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

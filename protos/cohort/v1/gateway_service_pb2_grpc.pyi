@@ -9,6 +9,7 @@ the trailer `grpc-status-details-bin`, as everywhere in gRPC; error_reason.proto
 
 from cohort.v1 import chat_pb2 as _chat_pb2
 from cohort.v1 import embed_pb2 as _embed_pb2
+from cohort.v1 import get_usage_pb2 as _get_usage_pb2
 from cohort.v1 import rerank_pb2 as _rerank_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -71,6 +72,10 @@ class GatewayServiceStub:
     """Turns texts, images or mixtures of both into vectors. Scope: `embed`."""
     Rerank: _grpc.UnaryUnaryMultiCallable[_rerank_pb2.RerankRequest, _rerank_pb2.RerankResponse]
     """Orders documents by their relevance to a query. Scope: `rerank`."""
+    GetUsage: _grpc.UnaryUnaryMultiCallable[_get_usage_pb2.GetUsageRequest, _get_usage_pb2.GetUsageResponse]
+    """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
+    terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
+    """
 
 @_typing.type_check_only
 class GatewayServiceAsyncStub(GatewayServiceStub):
@@ -109,6 +114,10 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     """Turns texts, images or mixtures of both into vectors. Scope: `embed`."""
     Rerank: _aio.UnaryUnaryMultiCallable[_rerank_pb2.RerankRequest, _rerank_pb2.RerankResponse]  # type: ignore[assignment]
     """Orders documents by their relevance to a query. Scope: `rerank`."""
+    GetUsage: _aio.UnaryUnaryMultiCallable[_get_usage_pb2.GetUsageRequest, _get_usage_pb2.GetUsageResponse]  # type: ignore[assignment]
+    """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
+    terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
+    """
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     """Calls Cohere on behalf of a team, with the team's Cohere key, within the team's policy.
@@ -168,5 +177,15 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rerank_pb2.RerankResponse, _abc.Awaitable[_rerank_pb2.RerankResponse]]:
         """Orders documents by their relevance to a query. Scope: `rerank`."""
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _get_usage_pb2.GetUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_get_usage_pb2.GetUsageResponse, _abc.Awaitable[_get_usage_pb2.GetUsageResponse]]:
+        """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
+        terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
+        """
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

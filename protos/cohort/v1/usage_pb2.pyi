@@ -329,11 +329,11 @@ class Money(_message.Message):
     UNITS_FIELD_NUMBER: _builtins.int
     NANOS_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
-    """Output only. The currency, as three letters of ISO 4217. Always "USD"."""
+    """Optional. The currency, as three letters of ISO 4217. Always "USD"; in a request "" means the same."""
     units: _builtins.int
-    """Output only. Whole units of the currency: dollars for "USD"."""
+    """Optional. Whole units of the currency: dollars for "USD"."""
     nanos: _builtins.int
-    """Output only. Billionths of a unit, from -999,999,999 to 999,999,999. $1.75 is `units` 1 and `nanos`
+    """Optional. Billionths of a unit, from -999,999,999 to 999,999,999. $1.75 is `units` 1 and `nanos`
     750,000,000.
     """
     def __init__(

@@ -2,13 +2,14 @@ import grpc
 import grpc.aio
 import pytest
 
-from cohort.v1 import gateway_service_pb2
+from cohort.v1 import admin_service_pb2, gateway_service_pb2
 from service.identity import scopes
 from service.rpc import RpcOptions, add_service
 from service.transport_options import STREAM_DEADLINE_MAX_S, STREAMING, UNARY_DEADLINE_DEFAULT_S, UNARY_DEADLINE_MAX_S
 from service.transport_options import deadline_s_of as deadline
 
 GATEWAY = gateway_service_pb2.DESCRIPTOR.services_by_name["GatewayService"]
+ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 CHAT, STREAM = "/cohort.v1.GatewayService/Chat", "/cohort.v1.GatewayService/ChatStream"
 
 
@@ -17,11 +18,11 @@ class Servicer:
 
     async def nothing(self, request: object, context: object) -> None: ...
 
-    Chat = ChatStream = Embed = Rerank = nothing
+    Chat = ChatStream = Embed = Rerank = GetUsage = nothing
 
 
 async def test_an_rpc_without_a_scope_rule_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(scopes.SCOPE_OF_RPC, CHAT)
+    monkeypatch.delitem(scopes.SCOPES_OF_RPC, CHAT)
     with pytest.raises(LookupError, match="no scope rule"):
         add_service(grpc.aio.server(), GATEWAY, Servicer(), RpcOptions(1.0))
 
@@ -33,7 +34,9 @@ async def test_an_rpc_without_a_method_fails_the_start(monkeypatch: pytest.Monke
 
 
 def test_every_rule_is_for_an_rpc_that_exists() -> None:
-    assert set(scopes.SCOPE_OF_RPC) == {f"/{GATEWAY.full_name}/{method.name}" for method in GATEWAY.methods}
+    assert set(scopes.SCOPES_OF_RPC) == {
+        f"/{service.full_name}/{method.name}" for service in (GATEWAY, ADMIN) for method in service.methods
+    }
 
 
 def test_streaming_rpcs_are_named_as_the_contract_has_them() -> None:
