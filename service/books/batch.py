@@ -1,0 +1,151 @@
+"""One group commit: what many calls want of the books, as one transaction.
+
+Statements are sent in one order everywhere — attempts, budgets by name, rollups by key, the trail — so that
+replicas wait for each other and never in a circle.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from service.books import holding, ledger, rollups, trail
+from service.books.entries import Admission, Admitted, Entry, Note, Settled, Settlement, Withdrawal, Work
+from service.books.errors import BooksError
+from service.books.period import Period, period_at
+from service.books.records import Record
+from service.books.rollups import Counted
+from service.books.trail import Pen
+from service.storage.database import Transaction
+
+
+class Written(NamedTuple):
+    """What a transaction did, once it is committed."""
+
+    results: list[tuple[Entry, Any]]
+    """For each entry what its `done` gives, or the exception that refuses it."""
+    pen: Pen
+    periods: dict[str, Period]
+    """The period each budget was found in."""
+
+
+async def write_batch(
+    tx: Transaction, entries: Sequence[Entry], pen: Pen, periods: Mapping[str, Period], now_us: int
+) -> Written:
+    """Writes *entries*, all of them or, by an exception, none; what does not fit a budget is refused by itself.
+
+    Args:
+        tx: An open transaction.
+        entries: What to write.
+        pen: Where this writer's chain ends.
+        periods: The period in force of each budget, as far as it is known.
+        now_us: The time to date records with.
+    """
+    batch = _Batch(tx, dict(periods), now_us)
+    await batch.settle([entry for entry in entries if isinstance(entry, Settlement)])
+    for entry in entries:
+        if isinstance(entry, Withdrawal):
+            await batch.withdraw(entry)
+        elif isinstance(entry, Work):
+            await batch.work(entry)
+    await batch.balance([entry for entry in entries if isinstance(entry, Admission)])
+    for entry in entries:
+        if isinstance(entry, Note):
+            batch.note(entry)
+    await rollups.count(tx, batch.counted)
+    if batch.records:
+        pen = await trail.write(tx, pen, batch.records, now_us)
+    return Written(batch.results, pen, batch.periods)
+
+
+@dataclass(slots=True)
+class _Batch:
+    tx: Transaction
+    periods: dict[str, Period]
+    now_us: int
+    results: list[tuple[Entry, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    releases: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    settled: list[Settlement] = field(default_factory=list)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Ends attempts; one that had ended before leaves no second record."""
+        if not settlements:
+            return
+        released = await ledger.settle_each(self.tx, settlements)
+        for entry in settlements:
+            self.settled.append(entry)
+            change = released.pop((entry.call_id, entry.attempt), None)
+            # A budget that nothing comes back to is looked at all the same: its caller is told what is left.
+            self.releases[entry.team][entry.admitted.period.start_us] += 0 if change is None else change.nanos
+            if change is not None:
+                self.records.append(entry.outcome)
+                period, at_us = entry.admitted
+                self.counted.append(Counted(entry.team, entry.usage, entry.charge_nanos or 0, at_us, period))
+
+    async def withdraw(self, entry: Withdrawal) -> None:
+        admission = entry.admission
+        period = self._period(entry)
+        found = await ledger.withdraw(self.tx, admission, period, self.now_us)
+        if found is not None:
+            admitted, held_nanos = found
+            end = admission.voided(admitted)
+            self.releases[entry.team][admitted.period.start_us] += held_nanos
+            self.records.append(end.outcome)
+            self.counted.append(Counted(entry.team, end.usage, 0, admitted.at_us, admitted.period))
+        self.results.append((entry, None))
+
+    async def work(self, entry: Work) -> None:
+        try:
+            result, record = await entry.act(self.tx)
+        except BooksError as refused:  # raised before anything was changed
+            self.results.append((entry, refused))
+            return
+        if record is not None:
+            self.records.append(record)
+        self.results.append((entry, result))
+
+    async def balance(self, admissions: Sequence[Admission]) -> None:
+        """Gives back what was not spent and takes what is asked for, budget by budget."""
+        asked: dict[str, list[Admission]] = defaultdict(list)
+        for admission in admissions:
+            asked[admission.team].append(admission)
+        committed: dict[tuple[str, int], int] = {}
+        taken: list[tuple[Admission, Period]] = []
+        for budget_id in sorted({*self.releases, *asked}):
+            balance = await holding.balance(
+                self.tx, budget_id, asked[budget_id], self.releases[budget_id], self._known(budget_id)
+            )
+            committed.update(((budget_id, start_us), nanos) for start_us, nanos in balance.committed.items())
+            taken += balance.taken
+            self.results += balance.refused
+            if balance.period is not None:
+                self.periods[budget_id] = balance.period
+        await self._admit(taken)
+        for entry in self.settled:
+            nanos = committed[entry.team, entry.admitted.period.start_us]
+            self.results.append((entry, Settled(nanos)))
+
+    async def _admit(self, taken: list[tuple[Admission, Period]]) -> None:
+        if not taken:
+            return
+        await ledger.hold_each(self.tx, taken, self.now_us)
+        for admission, period in taken:
+            self.records.append(Record("intent", admission.call_id, admission.team, admission.intent(period)))
+            self.results.append((admission, Admitted(period, self.now_us)))
+
+    def note(self, entry: Note) -> None:
+        self.records.append(entry.record)
+        if entry.usage is not None:
+            self.counted.append(Counted(entry.team, entry.usage, 0, self.now_us, self._period(entry)))
+        self.results.append((entry, None))
+
+    def _known(self, budget_id: str) -> Period | None:
+        """The budget's period if the present is in the one that was found last."""
+        period = self.periods.get(budget_id)
+        return period if period is not None and period.start_us <= self.now_us < period.end_us else None
+
+    def _period(self, entry: Note | Withdrawal) -> Period:
+        zone = entry.zone if isinstance(entry, Note) else entry.admission.zone
+        return self._known(entry.team) or period_at(zone, self.now_us)

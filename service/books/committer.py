@@ -1,0 +1,238 @@
+"""Group commit: whoever finds the committer idle starts it, and what comes during a commit is the next batch.
+
+There is no timer: alone, an entry waits for its own commit only. What ended upstream (settlements, withdrawals)
+is kept until it is durable; what is to begin (admissions) or to be told (notes) fails at once when the database does.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from service.books.batch import Written, write_batch
+from service.books.clock import DatabaseClock
+from service.books.entries import Admission, Admitted, Entry, Settlement, Withdrawal
+from service.books.errors import BooksUnavailable
+from service.books.period import Period
+from service.books.trail import fresh_pen
+from service.storage.database import Database, Transaction
+from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout
+
+ENTRIES_MAX = 512
+"""Of one batch; more would keep the first of them waiting."""
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 1.0
+STUCK_RETRY_S = 0.25
+STUCK_LOCK_TIMEOUT_S = 0.02
+"""What a batch waits for a row that was locked the last time: others wait behind it."""
+
+_DOWN = "the database does not answer"
+_LOCKED = "the budget is locked"
+
+_log = structlog.get_logger()
+
+
+class Committer:
+    """Writes entries in batches, one after the other.
+
+    Args:
+        database: Where to.
+        clock: Dates the records.
+        told: Called with False when the database fails, with True when it works again.
+        jitter: Draws from [0, 1).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: DatabaseClock,
+        told: Callable[[bool], None],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._told = told
+        self._jitter = jitter
+        self._queue: deque[Entry] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._pen = fresh_pen()
+        self._periods: dict[str, Period] = {}
+        self._failures = 0
+        self._stuck: dict[str, list[Entry]] = {}
+        self._due: list[str] = []
+
+    @property
+    def available(self) -> bool:
+        """The database took the last batch."""
+        return not self._failures
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are not durable yet."""
+        return len(self._queue) + sum(map(len, self._stuck.values()))
+
+    def submit(self, entry: Entry) -> "asyncio.Future[Any]":
+        """Queues one entry; its future tells when it is durable, or why it will not be.
+
+        What ended upstream is never refused; a waiter that gives up loses its answer, not the entry.
+        """
+        entry.done = asyncio.get_running_loop().create_future()
+        if isinstance(entry, Settlement | Withdrawal) or (self.available and entry.team not in self._stuck):
+            self._queue.append(entry)
+            self._start()
+        else:
+            entry.done.set_exception(BooksUnavailable(_LOCKED if self.available else _DOWN))
+        return entry.done
+
+    async def close(self, timeout_s: float) -> int:
+        """Writes what is queued, for at most *timeout_s*; returns how many entries were not."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        while self.waiting and (left_s := end_s - loop.time()) > 0:
+            if self._running is None:  # what is set apart waits for its time
+                await asyncio.sleep(min(left_s, STUCK_LOCK_TIMEOUT_S))
+            else:
+                await asyncio.wait({self._running}, timeout=left_s)
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+        return self.waiting
+
+    def _start(self) -> None:
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._queue or self._failures or self._due:
+                if self._failures:
+                    await self._recover()
+                elif self._due:
+                    await self._write(self._stuck.pop(self._due.pop()), STUCK_LOCK_TIMEOUT_S)
+                else:
+                    await self._write(self._next_batch())
+        finally:
+            self._running = None
+
+    def _next_batch(self) -> list[Entry]:
+        batch: list[Entry] = []
+        while self._queue and len(batch) < ENTRIES_MAX:
+            entry = self._queue.popleft()
+            if entry.team in self._stuck:
+                self._set_apart(entry)
+            elif not (entry.done.cancelled() and isinstance(entry, Admission)):
+                batch.append(entry)
+        return batch
+
+    async def _write(self, batch: Sequence[Entry], lock_timeout_s: float | None = None) -> None:
+        """Writes a batch; if not all of it can be written, what can be."""
+        if not batch:
+            return
+        if self._failures:  # since it was cut into parts
+            self._failed(batch)
+            return
+        now_us, pen, periods = self._clock.now_us(), self._pen, self._periods
+
+        async def work(tx: Transaction) -> Written:
+            return await write_batch(tx, batch, pen, periods, now_us)
+
+        try:
+            written = await self._database.transact(work, lock_timeout_s=lock_timeout_s)
+        except CommitUncertain as error:
+            self._pen = fresh_pen()  # the chain so far may have an end that nobody here knows
+            self._went_down(error)
+            self._failed(batch)
+            for entry in batch:
+                if isinstance(entry, Admission):
+                    self._withdraw(entry)
+        except DatabaseUnavailable as error:
+            self._went_down(error)
+            self._failed(batch)
+        except Exception as error:
+            await self._write_parts(batch, error)
+        else:
+            self._pen, self._periods = written.pen, written.periods
+            for entry, result in written.results:
+                self._resolve(entry, result)
+
+    async def _write_parts(self, batch: Sequence[Entry], error: Exception) -> None:
+        """One entry's trouble — a row locked by a stopped replica, an id used twice — is not the others'."""
+        teams = sorted({entry.team for entry in batch})
+        if len(teams) > 1:
+            for team in teams:
+                await self._write([entry for entry in batch if entry.team == team], STUCK_LOCK_TIMEOUT_S)
+        elif isinstance(error, LockTimeout):
+            _log.warning("budget locked", team=teams[0], entries=len(batch))
+            for entry in batch:
+                self._set_apart(entry)
+        elif len(batch) > 1:
+            for entry in batch:
+                await self._write([entry])
+        else:
+            _log.error("entry not written", entry=type(batch[0]).__name__, team=teams[0], exc_info=error)
+            self._set_apart(batch[0])
+
+    def _set_apart(self, entry: Entry) -> None:
+        """Leaves an entry out for now: what ended upstream is tried again soon, anything else fails."""
+        if not isinstance(entry, Settlement | Withdrawal):
+            self._refuse(entry, _LOCKED)
+            return
+        if entry.team not in self._stuck:
+            self._stuck[entry.team] = []
+            asyncio.get_running_loop().call_later(STUCK_RETRY_S, self._fall_due, entry.team)
+        self._stuck[entry.team].append(entry)
+
+    def _fall_due(self, team: str) -> None:
+        self._due.append(team)
+        self._start()
+
+    def _went_down(self, error: Exception) -> None:
+        if not self._failures:
+            _log.error("books unavailable", problem=str(error), waiting=self.waiting)
+            self._told(False)
+        self._failures += 1
+
+    def _failed(self, batch: Sequence[Entry]) -> None:
+        """Keeps what ended upstream for when the database is back, in its order; anything else fails."""
+        self._queue.extendleft(entry for entry in reversed(batch) if isinstance(entry, Settlement | Withdrawal))
+        for entry in batch:
+            if not isinstance(entry, Settlement | Withdrawal):
+                self._refuse(entry, _DOWN)
+
+    async def _recover(self) -> None:
+        backoff_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(self._failures, 10))
+        await asyncio.sleep(backoff_s * (0.5 + self._jitter() / 2))
+        try:
+            # Through the writer: that it answers is what counts, and its time may have been stepped meanwhile.
+            self._clock.follow(await self._database.transact(_clock))
+        except Exception:
+            self._failures += 1
+            return
+        _log.info("books available", waiting=self.waiting)
+        self._failures = 0
+        self._told(True)
+
+    def _resolve(self, entry: Entry, result: Any) -> None:
+        done = entry.done
+        if isinstance(entry, Admission) and isinstance(result, Admitted) and done.cancelled():
+            self.submit(entry.voided(result))
+        elif done.done():  # its waiter has given up
+            return
+        elif isinstance(result, Exception):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
+
+    def _withdraw(self, admission: Admission) -> None:
+        self.submit(Withdrawal(admission.team, admission))
+
+    @staticmethod
+    def _refuse(entry: Entry, why: str) -> None:
+        if not entry.done.done():
+            entry.done.set_exception(BooksUnavailable(why))
+
+
+async def _clock(tx: Transaction) -> int:
+    return int((await tx.fetch("SELECT clock_us()"))[0][0])

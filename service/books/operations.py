@@ -1,0 +1,118 @@
+"""What operators change in a budget: adjustments and freezes. Each leaves its notice in the same transaction."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from service.books import ledger
+from service.books.entries import Work
+from service.books.errors import AdjustmentBelowZero, RequestIdReused
+from service.books.ledger import Standing
+from service.books.period import Period
+from service.books.records import Record
+from service.storage.database import Transaction
+
+_KNOWN = "SELECT budget_id, amount_nanos FROM budget_adjust WHERE adjust_id = $1"
+_ADJUST = """
+INSERT INTO budget_adjust (adjust_id, budget_id, period_start_us, amount_nanos, at_us, principal, note)
+VALUES ($1, $2, $3, $4, clock_us(), $5, $6)"""
+_MOVE = """
+UPDATE budget_period SET committed_nanos = committed_nanos + $1
+WHERE budget_id = $2 AND period_start_us = $3 AND ($1 > 0 OR committed_nanos + $1 >= 0)
+RETURNING committed_nanos"""
+_COMMITTED = "SELECT committed_nanos FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
+_PAST = """
+INSERT INTO budget_period (budget_id, period_start_us, period_end_us, committed_nanos, frozen) VALUES ($1, $2, $3, 0, 0)
+ON CONFLICT (budget_id, period_start_us) DO NOTHING"""
+_FREEZE = """
+UPDATE budget SET frozen_at_us = CASE WHEN $1 = 1 THEN clock_us() ELSE 0 END
+WHERE budget_id = $2 AND (frozen_at_us > 0) <> ($1 = 1)
+RETURNING frozen_at_us"""
+_FREEZE_PERIOD = "UPDATE budget_period SET frozen = $1 WHERE budget_id = $2 AND period_end_us > clock_us()"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who asks for a change, and why."""
+
+    principal: str
+    note: str
+
+
+class Held(NamedTuple):
+    """A budget as it stands, with what of it is only held."""
+
+    standing: Standing
+    held_nanos: int
+
+
+def adjustment(
+    budget_id: str, zone: ZoneInfo, amount_nanos: int, request_id: str, by: Operator, day: Period | None = None
+) -> Work:
+    """Charges a budget (*amount_nanos* above 0) or gives back to it (below 0); gives `Held`.
+
+    Args:
+        budget_id: Whose budget.
+        zone: Where its days begin.
+        amount_nanos: How much.
+        request_id: Makes it happen once, however often it is asked for.
+        by: Who, and why.
+        day: Another day than today; it must not be one to come.
+
+    Raises (through the entry's `done`):
+        AdjustmentBelowZero: More would be given back than was spent and held.
+        RequestIdReused: The request id stands for another adjustment.
+    """
+
+    async def act(tx: Transaction) -> tuple[Held, Record | None]:
+        known = await tx.fetch(_KNOWN, request_id)
+        if known and known[0] != (budget_id, amount_nanos):
+            raise RequestIdReused(request_id)
+        period = day or (await ledger.in_force(tx, budget_id, zone)).period
+        if known:
+            return await _held(tx, budget_id, zone, period), None
+        await _move(tx, budget_id, period, amount_nanos)
+        await tx.fetch(_ADJUST, request_id, budget_id, period.start_us, amount_nanos, by.principal, by.note)
+        body = {"event": "adjusted", "adjust_id": request_id, "amount_nanos": amount_nanos,
+                "period_start_us": period.start_us, "principal": by.principal, "note": by.note}  # fmt: skip
+        return await _held(tx, budget_id, zone, period), Record("notice", "", budget_id, orjson.dumps(body))
+
+    return Work(budget_id, act)
+
+
+def freeze(budget_id: str, zone: ZoneInfo, by: Operator, *, frozen: bool) -> Work:
+    """Stops a team's spending, or lets it go on, from the next hold after the commit; gives `Held`."""
+
+    async def act(tx: Transaction) -> tuple[Held, Record | None]:
+        await ledger.know(tx, budget_id)
+        changed = await tx.fetch(_FREEZE, int(frozen), budget_id)
+        if changed:
+            await tx.fetch(_FREEZE_PERIOD, int(frozen), budget_id)
+        now = await ledger.standing(tx, budget_id, zone)
+        held = Held(now, await ledger.held(tx, budget_id, now.period.start_us))
+        if not changed:
+            return held, None
+        event = "frozen" if frozen else "unfrozen"
+        body = {"event": event, "principal": by.principal, "note": by.note}
+        return held, Record("notice", "", budget_id, orjson.dumps(body))
+
+    return Work(budget_id, act)
+
+
+async def _move(tx: Transaction, budget_id: str, period: Period, amount_nanos: int) -> None:
+    if amount_nanos > 0:
+        await tx.fetch(_PAST, budget_id, period.start_us, period.end_us)
+    if not await tx.fetch(_MOVE, amount_nanos, budget_id, period.start_us):
+        rows = await tx.fetch(_COMMITTED, budget_id, period.start_us)
+        held_nanos = await ledger.held(tx, budget_id, period.start_us)
+        spent_nanos = rows[0][0] - held_nanos if rows else 0
+        raise AdjustmentBelowZero(budget_id, amount_nanos, spent_nanos, held_nanos)
+
+
+async def _held(tx: Transaction, budget_id: str, zone: ZoneInfo, period: Period) -> Held:
+    now = await ledger.standing(tx, budget_id, zone)
+    rows = await tx.fetch(_COMMITTED, budget_id, period.start_us)
+    shown = Standing(period, rows[0][0] if rows else 0, now.frozen_at_us)
+    return Held(shown, await ledger.held(tx, budget_id, period.start_us))
