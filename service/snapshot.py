@@ -14,6 +14,7 @@ from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.identity.access_keys import METHOD, AccessKeyRecord, AccessKeys
 from service.identity.principal import Principal
+from service.money import nanos_of_usd
 from service.policy import Policy
 
 
@@ -99,8 +100,7 @@ def _policy(name: str, team: TeamConfig) -> Policy:
 
 
 def _budget(team: TeamConfig) -> BudgetTerms:
-    # An amount has no more than nine decimals, so nothing is cut off.
-    return BudgetTerms(int(team.daily_budget_usd.scaleb(9)), ZoneInfo(team.time_zone))
+    return BudgetTerms(nanos_of_usd(team.daily_budget_usd), ZoneInfo(team.time_zone))
 
 
 def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:

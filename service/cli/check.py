@@ -6,15 +6,30 @@ import importlib
 import ssl
 import sys
 from collections import defaultdict
+from collections.abc import Callable
+
+from yarl import URL
 
 from clients.errors import SecretMissing
 from service import config
+from service.address import is_loopback
+from service.audit_keys import audit_keys_of
 from service.cli.configs import add_config, problems_told
 from service.cli.table import table
 from service.config import ACCESS_KEY_LIFETIME_MAX, ConfigError, LoadedConfig
+from service.money import usd_of
 from service.snapshot import Snapshot, snapshot_of
 
-_COLUMNS = ("TEAM", "ENDPOINTS", "MODELS", "MAX TOKENS", "MAX INPUT TOKENS", "COHERE KEY", "ACCESS KEYS")
+_COLUMNS = (
+    "TEAM",
+    "ENDPOINTS",
+    "MODELS",
+    "MAX TOKENS",
+    "MAX INPUT TOKENS",
+    "DAILY BUDGET",
+    "COHERE KEY",
+    "ACCESS KEYS",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +44,12 @@ def checked(loaded: LoadedConfig) -> Snapshot:
     Raises:
         ConfigError: With every reason why the service would not start.
     """
-    problems = [*_certificate_problems(loaded), *_tracing_problems(loaded)]
+    problems = [
+        *_problems_of(audit_keys_of, loaded),
+        *_problems_of(LoadedConfig.database_password, loaded),
+        *_certificate_problems(loaded),
+        *_tracing_problems(loaded),
+    ]
     try:
         snapshot = snapshot_of(loaded)
     except ConfigError as error:
@@ -46,7 +66,7 @@ def warnings_of(snapshot: Snapshot, now: datetime.datetime) -> list[str]:
         snapshot: What the config makes.
         now: With a time zone.
     """
-    return [*_cohere_key_warnings(snapshot), *_access_key_warnings(snapshot, now)]
+    return [*_database_warnings(snapshot), *_cohere_key_warnings(snapshot), *_access_key_warnings(snapshot, now)]
 
 
 def teams_table(snapshot: Snapshot) -> str:
@@ -61,11 +81,20 @@ def teams_table(snapshot: Snapshot) -> str:
                 sorted(team.models),
                 [str(team.max_tokens_per_call)],
                 [str(team.max_input_tokens_per_call or "-")],
+                [f"${usd_of(snapshot.budgets[name].limit_nanos)}", team.time_zone],
                 [team.cohere_key, *([str(team.base_url)] if team.base_url else [])],
                 [str(access_keys)],
             )
         )
     return table(_COLUMNS, rows)
+
+
+def _problems_of(read: Callable[[LoadedConfig], object], loaded: LoadedConfig) -> list[str]:
+    try:
+        read(loaded)
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def _certificate_problems(loaded: LoadedConfig) -> list[str]:
@@ -94,6 +123,13 @@ def _tracing_problems(loaded: LoadedConfig) -> list[str]:
         except ImportError:
             return ["tracing.enabled: install cohort[otel]"]
     return []
+
+
+def _database_warnings(snapshot: Snapshot) -> list[str]:
+    url = URL(snapshot.loaded.database_url())
+    if not url.host or is_loopback(url.host) or url.query.get("sslmode") in {"verify-ca", "verify-full"}:
+        return []
+    return ["books.database: without ?sslmode=verify-full whoever is between here and the database can change it"]
 
 
 def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:

@@ -34,8 +34,16 @@ def _reference(value: str) -> str:
     return value
 
 
+def _url(value: str) -> URL:
+    try:
+        return URL(value)
+    except ValueError:
+        # What it says may quote a password.
+        raise ValueError("not a URL") from None
+
+
 def _base_url(value: str) -> str:
-    url = URL(value)
+    url = _url(value)
     extra = url.query_string or url.fragment or url.user or url.password
     if url.scheme not in {"http", "https"} or not url.host or not url.port or extra:
         raise ValueError("a base URL is https://HOST without credentials, query or fragment")
@@ -83,7 +91,7 @@ def _database(value: str) -> str:
         if not value.removeprefix(SQLITE):
             raise ValueError("sqlite: is followed by the path of a file")
         return value
-    url = URL(value)
+    url = _url(value)
     whole = url.user and (url.host or url.query.get("host")) and url.path == f"/{url.name}" and url.name
     if url.scheme != "postgresql" or not whole or url.fragment:
         raise ValueError("a database is sqlite:PATH or postgresql://USER@HOST:PORT/NAME")

@@ -72,6 +72,24 @@ def test_two_teams_that_name_one_missing_cohere_key_are_a_warning_too(tmp_path: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("postgresql://c@db.internal/c", True),
+        ("postgresql://c@db.internal/c?sslmode=require", True),
+        ("postgresql://c@db.internal/c?sslmode=verify-full", False),
+        ("postgresql://c@127.0.0.1/c", False),
+        ("postgresql://c@/c?host=/run/postgresql", False),
+        ("sqlite:books.db", False),
+    ],
+)
+def test_a_database_that_anyone_could_pretend_to_be_is_a_warning(url: str, warned: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    file = write_config(tmp_path, more=GOOD_KEY)
+    file.write_text(file.read_text().replace("sqlite:cohort.db", url))
+
+    assert [warning.partition(":")[0] for warning in warnings(file)] == (["books.database"] if warned else [])
+
+
 def test_a_config_that_lets_nobody_in_is_a_warning(tmp_path: Path) -> None:
     (warning,) = warnings(write_config(tmp_path))
 
@@ -95,21 +113,29 @@ def test_the_table_names_what_each_team_may_use_and_never_a_key(tmp_path: Path) 
     table = teams_table(checked(config.load(file, {}))).splitlines()
 
     assert table == [
-        "TEAM  ENDPOINTS  MODELS             MAX TOKENS  MAX INPUT TOKENS  COHERE KEY                 ACCESS KEYS",
-        "demo  embed      command-a-03-2025  500         900               file:demo.key              1",
-        "                 embed-v4.0                                       https://vault.example.com",
+        (
+            "TEAM  ENDPOINTS  MODELS             MAX TOKENS  MAX INPUT TOKENS  DAILY BUDGET  "
+            "COHERE KEY                 ACCESS KEYS"
+        ),
+        "demo  embed      command-a-03-2025  500         900               $25.00        file:demo.key              1",
+        "                 embed-v4.0                                       UTC           https://vault.example.com",
     ]
 
 
-def test_peppers_and_certificates_are_read_and_told_together(tmp_path: Path) -> None:
+def test_peppers_keys_passwords_and_certificates_are_read_and_told_together(tmp_path: Path) -> None:
     tls = '[server.tls]\ncertificate_file = "gone.crt"\nprivate_key_file = "gone.key"\n'
     file = write_config(tmp_path, peppers='1 = "env:GONE"', more=tls)
+    text = file.read_text().replace("sqlite:cohort.db", "postgresql://c@db/c")
+    file.write_text(text.replace("[books]", '[books]\ndatabase_password = "env:NOT_SET"'))
+    (tmp_path / "audit-hmac.key").write_text("short")
 
     with pytest.raises(ConfigError) as refused:
         checked(config.load(file, {}))
 
     assert refused.value.problems == [
         "peppers.1: env:GONE: the environment variable is not set",
+        "audit.hmac_key: shorter than 32 characters, so it could be guessed",
+        "books.database_password: env:NOT_SET: the environment variable is not set",
         f"server.tls.certificate_file: {tmp_path}/gone.crt: No such file or directory",
         f"server.tls.private_key_file: {tmp_path}/gone.key: No such file or directory",
     ]
