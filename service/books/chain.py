@@ -7,7 +7,7 @@ Every field is preceded by its length, so that no two records have the same byte
 import struct
 from hashlib import sha256
 
-FIRST = bytes(32)
+ROOT = bytes(32)
 """What stands before the first record of a writer, whose `seq` is 0."""
 
 _DOMAIN = b"cohort-audit-1"
@@ -18,7 +18,7 @@ def link(before: bytes, writer_id: str, seq: int, kind: str, call_id: str, team:
     """The hash of a record in its place.
 
     Args:
-        before: The hash of the writer's record *seq* - 1, 32 bytes; `FIRST` for the first one.
+        before: The hash of the writer's record *seq* - 1, 32 bytes; `ROOT` for the first one.
         writer_id: The process that writes.
         seq: The record's number among those of its writer, from 0 without gaps.
         kind: intent, outcome, answer or notice.
