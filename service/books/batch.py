@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 
 from service.books import holding, ledger, rollups, trail
 from service.books.entries import Admission, Admitted, Entry, Note, Settled, Settlement, Withdrawal, Work
-from service.books.errors import BooksError
 from service.books.period import Period, period_at
 from service.books.records import Record
 from service.books.rollups import Counted
 from service.books.trail import Pen
 from service.storage.database import Transaction
+
+
+class HoldMissing(Exception):
+    """An attempt ends whose hold is not there, or ended in another way: the database has lost what it acknowledged."""
 
 
 class Written(NamedTuple):
@@ -46,12 +49,12 @@ async def write_batch(
     for entry in entries:
         if isinstance(entry, Withdrawal):
             await batch.withdraw(entry)
-        elif isinstance(entry, Work):
-            await batch.work(entry)
     await batch.balance([entry for entry in entries if isinstance(entry, Admission)])
     for entry in entries:
         if isinstance(entry, Note):
-            batch.note(entry)
+            await batch.note(entry)
+        elif isinstance(entry, Work):
+            await batch.work(entry)
     await rollups.count(tx, batch.counted)
     if batch.records:
         pen = await trail.write(tx, pen, batch.records, now_us)
@@ -75,8 +78,11 @@ class _Batch:
             return
         released = await ledger.settle_each(self.tx, settlements)
         for entry in settlements:
-            self.settled.append(entry)
             change = released.pop((entry.call_id, entry.attempt), None)
+            if change is None and not await ledger.has_ended_so(self.tx, entry):
+                self.results.append((entry, HoldMissing(entry.call_id, entry.attempt)))
+                continue
+            self.settled.append(entry)
             # A budget that nothing comes back to is looked at all the same: its caller is told what is left.
             self.releases[entry.team][entry.admitted.period.start_us] += 0 if change is None else change.nanos
             if change is not None:
@@ -86,7 +92,7 @@ class _Batch:
 
     async def withdraw(self, entry: Withdrawal) -> None:
         admission = entry.admission
-        period = self._period(entry)
+        period = self._known(entry.team) or period_at(admission.zone, self.now_us)
         found = await ledger.withdraw(self.tx, admission, period, self.now_us)
         if found is not None:
             admitted, held_nanos = found
@@ -97,11 +103,7 @@ class _Batch:
         self.results.append((entry, None))
 
     async def work(self, entry: Work) -> None:
-        try:
-            result, record = await entry.act(self.tx)
-        except BooksError as refused:  # raised before anything was changed
-            self.results.append((entry, refused))
-            return
+        result, record = await entry.act(self.tx)
         if record is not None:
             self.records.append(record)
         self.results.append((entry, result))
@@ -135,17 +137,18 @@ class _Batch:
             self.records.append(Record("intent", admission.call_id, admission.team, admission.intent(period)))
             self.results.append((admission, Admitted(period, self.now_us)))
 
-    def note(self, entry: Note) -> None:
+    async def note(self, entry: Note) -> None:
         self.records.append(entry.record)
-        if entry.usage is not None:
-            self.counted.append(Counted(entry.team, entry.usage, 0, self.now_us, self._period(entry)))
+        if entry.usages:
+            # Of the day that its team's attempts are of: it may be the first of the day.
+            period = self._known(entry.team)
+            if period is None:
+                period = (await ledger.in_force(self.tx, entry.team, entry.zone)).period
+                self.periods[entry.team] = period
+            self.counted += [Counted(entry.team, usage, 0, self.now_us, period) for usage in entry.usages]
         self.results.append((entry, None))
 
     def _known(self, budget_id: str) -> Period | None:
         """The budget's period if the present is in the one that was found last."""
         period = self.periods.get(budget_id)
         return period if period is not None and period.start_us <= self.now_us < period.end_us else None
-
-    def _period(self, entry: Note | Withdrawal) -> Period:
-        zone = entry.zone if isinstance(entry, Note) else entry.admission.zone
-        return self._known(entry.team) or period_at(zone, self.now_us)

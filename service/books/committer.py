@@ -12,19 +12,20 @@ from typing import Any
 
 import structlog
 
-from service.books.batch import Written, write_batch
+from service.books.batch import HoldMissing, Written, write_batch
 from service.books.clock import DatabaseClock
-from service.books.entries import Admission, Admitted, Entry, Settlement, Withdrawal
-from service.books.errors import BooksUnavailable
+from service.books.entries import Admission, Admitted, Entry, Settlement, Withdrawal, Work
+from service.books.errors import BooksError, BooksUnavailable
 from service.books.period import Period
-from service.books.trail import fresh_pen
+from service.books.trail import ChainForked, fresh_pen
 from service.storage.database import Database, Transaction
-from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout
+from service.storage.errors import CommitUncertain, Conflict, DatabaseUnavailable, LockTimeout
 
 ENTRIES_MAX = 512
 """Of one batch; more would keep the first of them waiting."""
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 1.0
 STUCK_RETRY_S = 0.25
+QUARANTINE_RETRY_S = 10.0
 STUCK_LOCK_TIMEOUT_S = 0.02
 """What a batch waits for a row that was locked the last time: others wait behind it."""
 
@@ -62,6 +63,7 @@ class Committer:
         self._failures = 0
         self._stuck: dict[str, list[Entry]] = {}
         self._due: list[str] = []
+        self._quarantined = 0
 
     @property
     def available(self) -> bool:
@@ -71,7 +73,7 @@ class Committer:
     @property
     def waiting(self) -> int:
         """Entries that are not durable yet."""
-        return len(self._queue) + sum(map(len, self._stuck.values()))
+        return len(self._queue) + sum(map(len, self._stuck.values())) + self._quarantined
 
     def submit(self, entry: Entry) -> "asyncio.Future[Any]":
         """Queues one entry; its future tells when it is durable, or why it will not be.
@@ -122,6 +124,11 @@ class Committer:
             entry = self._queue.popleft()
             if entry.team in self._stuck:
                 self._set_apart(entry)
+            elif isinstance(entry, Work):  # it may refuse, and locks in an order of its own
+                if batch:
+                    self._queue.appendleft(entry)
+                    break
+                return [entry]
             elif not (entry.done.cancelled() and isinstance(entry, Admission)):
                 batch.append(entry)
         return batch
@@ -150,6 +157,8 @@ class Committer:
         except DatabaseUnavailable as error:
             self._went_down(error)
             self._failed(batch)
+        except BooksError as refused:  # an operation's, which stands alone
+            self._resolve(batch[0], refused)
         except Exception as error:
             await self._write_parts(batch, error)
         else:
@@ -159,6 +168,8 @@ class Committer:
 
     async def _write_parts(self, batch: Sequence[Entry], error: Exception) -> None:
         """One entry's trouble — a row locked by a stopped replica, an id used twice — is not the others'."""
+        if isinstance(error, Conflict | ChainForked):
+            self._pen = fresh_pen()  # a commit believed lost may have come to pass
         teams = sorted({entry.team for entry in batch})
         if len(teams) > 1:
             for team in teams:
@@ -171,8 +182,20 @@ class Committer:
             for entry in batch:
                 await self._write([entry])
         else:
-            _log.error("entry not written", entry=type(batch[0]).__name__, team=teams[0], exc_info=error)
-            self._set_apart(batch[0])
+            self._quarantine(batch[0], error)
+
+    def _quarantine(self, entry: Entry, error: Exception) -> None:
+        """An entry that cannot be written even alone: it must not keep the others from it."""
+        _log.error("entry not written", entry=type(entry).__name__, team=entry.team, exc_info=error)
+        self._refuse(entry, "a record could not be written")
+        if isinstance(entry, Settlement | Withdrawal):
+            self._quarantined += 1
+            asyncio.get_running_loop().call_later(QUARANTINE_RETRY_S, self._release, entry)
+
+    def _release(self, entry: Entry) -> None:
+        self._quarantined -= 1
+        self._queue.append(entry)
+        self._start()
 
     def _set_apart(self, entry: Entry) -> None:
         """Leaves an entry out for now: what ended upstream is tried again soon, anything else fails."""
@@ -220,6 +243,9 @@ class Committer:
             self.submit(entry.voided(result))
         elif done.done():  # its waiter has given up
             return
+        elif isinstance(result, HoldMissing):
+            _log.critical("hold missing", team=entry.team, problem=str(result))
+            done.set_exception(BooksUnavailable("the database lost a hold"))
         elif isinstance(result, Exception):
             done.set_exception(result)
         else:

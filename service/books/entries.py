@@ -95,12 +95,12 @@ class Note(Entry):
     """A record by itself: an answer or a notice."""
 
     record: Record
-    usage: Usage | None = None
+    usages: tuple[Usage, ...] = ()
     zone: ZoneInfo = UTC
 
 
 @dataclass(slots=True, eq=False)
 class Work(Entry):
-    """A change of its own kind, such as an adjustment; `done` gives what *act* returned."""
+    """A change of its own kind, such as an adjustment, in a transaction alone; `done` gives what *act* returned."""
 
     act: Callable[[Transaction], Awaitable[tuple[Any, Record | None]]]

@@ -27,7 +27,7 @@ def forfeit(team: str, open_longer_than_us: int) -> Work:
 
     async def act(tx: Transaction) -> tuple[int, Record | None]:
         overdue = await tx.fetch(_OVERDUE, team, open_longer_than_us, ATTEMPTS_MAX)
-        forfeited = await tx.fetch_each(_FORFEIT, overdue)
+        forfeited = await tx.fetch_each(_FORFEIT, sorted(overdue))
         if not forfeited:
             return 0, None
         attempts = [

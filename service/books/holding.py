@@ -60,11 +60,7 @@ async def _take_what_fits(
 ) -> None:
     """Serves *asked* in order: who does not fit is refused, who fits behind is not."""
     for _ in range(_RACES_MAX):
-        try:
-            now = await ledger.in_force(tx, budget_id, asked[0].zone)
-        except ledger.ClockStrayed:
-            result.refused += [(a, BooksUnavailable("the database's clock went back")) for a in asked]
-            return
+        now = await ledger.in_force(tx, budget_id, asked[0].zone)
         result.period = now.period
         fitting = _fitting(now, asked)
         nanos = sum(admission.hold_nanos for admission in fitting)

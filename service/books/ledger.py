@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from service.books.entries import Admission, Admitted, Settlement
-from service.books.period import Period, period_at, period_to_open
+from service.books.period import Period, period_at
 from service.storage.database import Transaction
 
 _MOVE = """
@@ -24,47 +24,42 @@ _RELEASE = """
 UPDATE budget_period SET committed_nanos = committed_nanos - $1 WHERE budget_id = $2 AND period_start_us = $3
 RETURNING committed_nanos"""
 _HOLD = """
-INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, state,
+INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, has_outcome, state,
                        price_version, at_us, endpoint, model, credential_id)
-VALUES ($1, $2, $3, $4, $5, NULL, 'open', $6, $7, $8, $9, $10)"""
+VALUES ($1, $2, $3, $4, $5, NULL, 0, 'open', $6, $7, $8, $9, $10)"""
 _SETTLE = """
-UPDATE call_hold SET charge_nanos = $1, state = $2
-WHERE call_id = $3 AND attempt = $4 AND (state = 'open' OR (state = 'forfeited' AND $2 <> 'forfeited'))
+UPDATE call_hold SET charge_nanos = $1, state = $2, has_outcome = 1
+WHERE call_id = $3 AND attempt = $4 AND has_outcome = 0 AND state IN ('open', 'forfeited')
 RETURNING call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos"""
+_SETTLED = "SELECT charge_nanos, state, has_outcome FROM call_hold WHERE call_id = $1 AND attempt = $2"
 _WITHDRAW = """
-INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, state,
+INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, has_outcome, state,
                        price_version, at_us, endpoint, model, credential_id)
-VALUES ($1, $2, $3, $4, 0, 0, 'void', '', $5, '', '', '')
-ON CONFLICT (call_id, attempt) DO UPDATE SET charge_nanos = 0, state = 'void' WHERE call_hold.state = 'open'
+VALUES ($1, $2, $3, $4, 0, 0, 0, 'void', '', $5, '', '', '')
+ON CONFLICT (call_id, attempt) DO UPDATE SET charge_nanos = 0, state = 'void', has_outcome = 1
+  WHERE call_hold.has_outcome = 0 AND call_hold.state IN ('open', 'forfeited')
 RETURNING period_start_us, hold_nanos, price_version, at_us"""
 _STANDING = """
-SELECT b.period_start_us, b.period_end_us, b.frozen_at_us, p.period_start_us, p.period_end_us, p.committed_nanos, clock_us()
+SELECT b.frozen_at_us, p.period_start_us, p.period_end_us, p.committed_nanos
 FROM budget AS b
 LEFT JOIN budget_period AS p
   ON p.budget_id = b.budget_id AND p.period_start_us <= clock_us() AND clock_us() < p.period_end_us
 WHERE b.budget_id = $1"""
 _END = "SELECT period_end_us FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
-_CLOCK = "SELECT clock_us()"
+_FROZEN = """
+SELECT COALESCE((SELECT frozen_at_us FROM budget WHERE budget_id = $1), 0), clock_us()"""
 _HELD = """
 SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
 WHERE budget_id = $1 AND period_start_us = $2 AND state = 'open'"""
-_KNOW = """
-INSERT INTO budget (budget_id, period_start_us, period_end_us, frozen_at_us) VALUES ($1, 0, 0, 0)
-ON CONFLICT (budget_id) DO NOTHING"""
-_TURN = """
-UPDATE budget SET period_start_us = $1, period_end_us = $2
-WHERE budget_id = $3 AND period_end_us <= $1 AND $1 <= clock_us() AND clock_us() < $2
-RETURNING frozen_at_us"""
+_KNOW = "INSERT INTO budget (budget_id, frozen_at_us) VALUES ($1, 0) ON CONFLICT (budget_id) DO NOTHING"
+_LOCK = "UPDATE budget SET frozen_at_us = frozen_at_us WHERE budget_id = $1 RETURNING frozen_at_us, clock_us()"
+_NEIGHBOURS = """
+SELECT MAX(CASE WHEN period_start_us <= $1 THEN period_end_us END),
+       MIN(CASE WHEN period_start_us > $1 THEN period_start_us END)
+FROM budget_period WHERE budget_id = $2"""
 _OPEN = """
 INSERT INTO budget_period (budget_id, period_start_us, period_end_us, committed_nanos, frozen)
 VALUES ($1, $2, $3, 0, $4)"""
-
-
-_TRIES = 5
-
-
-class ClockStrayed(Exception):
-    """The database's clock is before every period of a budget, and nothing can be held until it is not."""
 
 
 class Released(NamedTuple):
@@ -89,11 +84,19 @@ class Standing:
 
 async def settle_each(tx: Transaction, settlements: Sequence[Settlement]) -> dict[tuple[str, int], Released]:
     """Ends attempts; those that had ended before are not in the result, and nothing of them changes."""
-    rows = await tx.fetch_each(_SETTLE, [(s.charge_nanos, s.state, s.call_id, s.attempt) for s in settlements])
+    # Sorted, as everywhere: another replica may be forfeiting the same holds.
+    ends = sorted((s.call_id, s.attempt, s.charge_nanos, s.state) for s in settlements)
+    rows = await tx.fetch_each(_SETTLE, [(charge, state, call_id, attempt) for call_id, attempt, charge, state in ends])
     return {
         (call_id, attempt): Released(budget_id, start_us, 0 if charge is None else hold - charge)
         for call_id, attempt, budget_id, start_us, hold, charge in rows
     }
+
+
+async def has_ended_so(tx: Transaction, settlement: Settlement) -> bool:
+    """Tells whether an attempt had ended before, just as *settlement* says."""
+    rows = await tx.fetch(_SETTLED, settlement.call_id, settlement.attempt)
+    return rows == [(settlement.charge_nanos, settlement.state, 1)]
 
 
 async def withdraw(tx: Transaction, admission: Admission, period: Period, now_us: int) -> tuple[Admitted, int] | None:
@@ -147,43 +150,31 @@ async def held(tx: Transaction, budget_id: str, period_start_us: int) -> int:
 
 
 async def standing(tx: Transaction, budget_id: str, zone: ZoneInfo) -> Standing:
-    """The budget as it stands, in the period that the database's clock is in; nothing is committed of a new one."""
-    last, now, now_us = await _look(tx, budget_id)
+    """The budget as it stands in the period of the database's present, begun or not."""
+    now = await _look(tx, budget_id)
     if now is not None:
         return now
-    period = period_at(zone, now_us) if last is None else period_to_open(last.period, period_at(zone, now_us))
-    return Standing(period, 0, last.frozen_at_us if last else 0)
+    frozen_at_us, now_us = (await tx.fetch(_FROZEN, budget_id))[0]
+    return Standing(await _next_period(tx, budget_id, zone, now_us), 0, frozen_at_us)
 
 
 async def in_force(tx: Transaction, budget_id: str, zone: ZoneInfo) -> Standing:
     """The budget with the period that the database's clock is in, opened if it has to be.
 
-    Periods never overlap, whatever zones the replicas believe in: each begins by compare-and-set on the row of
-    the budget, at the earliest where the last one ended.
-
-    Raises:
-        ClockStrayed: The database's clock is in no period that can be, as after a step back over days.
+    Periods never overlap, whatever zones the replicas believe in and wherever the clock has been: a new one ends
+    where a later one begins, and begins where an earlier one ends.
     """
-    for _ in range(_TRIES):
-        last, now, now_us = await _look(tx, budget_id)
-        if now is not None:
-            return now
-        if last is None:
-            await know(tx, budget_id)
-        else:
-            await _open(tx, budget_id, period_to_open(last.period, period_at(zone, now_us)))
-    raise ClockStrayed(budget_id)
-
-
-async def _look(tx: Transaction, budget_id: str) -> tuple[Standing | None, Standing | None, int]:
-    """The last period begun, the one of the database's present, and that present in µs."""
-    rows = await tx.fetch(_STANDING, budget_id)
-    if not rows:
-        return None, None, int((await tx.fetch(_CLOCK))[0][0])
-    last_start, last_end, frozen_at_us, start, end, committed_nanos, now_us = rows[0]
-    last = Standing(Period(last_start, last_end), 0, frozen_at_us)
-    now = None if start is None else Standing(Period(start, end), committed_nanos, frozen_at_us)
-    return last, now, now_us
+    now = await _look(tx, budget_id)
+    if now is not None:
+        return now
+    await know(tx, budget_id)
+    frozen_at_us, now_us = (await tx.fetch(_LOCK, budget_id))[0]
+    now = await _look(tx, budget_id)
+    if now is not None:  # another replica was first
+        return now
+    period = await _next_period(tx, budget_id, zone, now_us)
+    await tx.fetch(_OPEN, budget_id, period.start_us, period.end_us, int(frozen_at_us > 0))
+    return Standing(period, 0, frozen_at_us)
 
 
 async def know(tx: Transaction, budget_id: str) -> None:
@@ -191,7 +182,17 @@ async def know(tx: Transaction, budget_id: str) -> None:
     await tx.fetch(_KNOW, budget_id)
 
 
-async def _open(tx: Transaction, budget_id: str, period: Period) -> None:
-    turned = await tx.fetch(_TURN, period.start_us, period.end_us, budget_id)
-    if turned:  # else another replica was first, or the clock went on
-        await tx.fetch(_OPEN, budget_id, period.start_us, period.end_us, int(turned[0][0] > 0))
+async def _look(tx: Transaction, budget_id: str) -> Standing | None:
+    """The budget in its open period that contains the database's present; None if there is none."""
+    rows = await tx.fetch(_STANDING, budget_id)
+    if not rows or rows[0][1] is None:
+        return None
+    frozen_at_us, start_us, end_us, committed_nanos = rows[0]
+    return Standing(Period(start_us, end_us), committed_nanos, frozen_at_us)
+
+
+async def _next_period(tx: Transaction, budget_id: str, zone: ZoneInfo, now_us: int) -> Period:
+    day = period_at(zone, now_us)
+    before_us, after_us = (await tx.fetch(_NEIGHBOURS, now_us, budget_id))[0]
+    start_us = day.start_us if before_us is None else max(day.start_us, before_us)
+    return Period(start_us, day.end_us if after_us is None else min(day.end_us, after_us))

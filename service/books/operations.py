@@ -18,10 +18,11 @@ _KNOWN = "SELECT budget_id, amount_nanos FROM budget_adjust WHERE adjust_id = $1
 _ADJUST = """
 INSERT INTO budget_adjust (adjust_id, budget_id, period_start_us, amount_nanos, at_us, principal, note)
 VALUES ($1, $2, $3, $4, clock_us(), $5, $6)"""
-_MOVE = """
-UPDATE budget_period SET committed_nanos = committed_nanos + $1
-WHERE budget_id = $2 AND period_start_us = $3 AND ($1 > 0 OR committed_nanos + $1 >= 0)
+_LOCK = """
+UPDATE budget_period SET committed_nanos = committed_nanos WHERE budget_id = $1 AND period_start_us = $2
 RETURNING committed_nanos"""
+_MOVE = """
+UPDATE budget_period SET committed_nanos = committed_nanos + $1 WHERE budget_id = $2 AND period_start_us = $3"""
 _COMMITTED = "SELECT committed_nanos FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
 _PAST = """
 INSERT INTO budget_period (budget_id, period_start_us, period_end_us, committed_nanos, frozen) VALUES ($1, $2, $3, 0, 0)
@@ -86,10 +87,11 @@ def freeze(budget_id: str, zone: ZoneInfo, by: Operator, *, frozen: bool) -> Wor
     """Stops a team's spending, or lets it go on, from the next hold after the commit; gives `Held`."""
 
     async def act(tx: Transaction) -> tuple[Held, Record | None]:
+        # Batches lock a period before the budget; and what opens between the two statements is frozen by the third.
+        await tx.fetch(_FREEZE_PERIOD, int(frozen), budget_id)
         await ledger.know(tx, budget_id)
         changed = await tx.fetch(_FREEZE, int(frozen), budget_id)
-        if changed:
-            await tx.fetch(_FREEZE_PERIOD, int(frozen), budget_id)
+        await tx.fetch(_FREEZE_PERIOD, int(frozen), budget_id)
         now = await ledger.standing(tx, budget_id, zone)
         held = Held(now, await ledger.held(tx, budget_id, now.period.start_us))
         if not changed:
@@ -104,11 +106,13 @@ def freeze(budget_id: str, zone: ZoneInfo, by: Operator, *, frozen: bool) -> Wor
 async def _move(tx: Transaction, budget_id: str, period: Period, amount_nanos: int) -> None:
     if amount_nanos > 0:
         await tx.fetch(_PAST, budget_id, period.start_us, period.end_us)
-    if not await tx.fetch(_MOVE, amount_nanos, budget_id, period.start_us):
-        rows = await tx.fetch(_COMMITTED, budget_id, period.start_us)
-        held_nanos = await ledger.held(tx, budget_id, period.start_us)
-        spent_nanos = rows[0][0] - held_nanos if rows else 0
-        raise AdjustmentBelowZero(budget_id, amount_nanos, spent_nanos, held_nanos)
+    rows = await tx.fetch(_LOCK, budget_id, period.start_us)
+    committed_nanos = rows[0][0] if rows else 0
+    # Asked once the row is locked. What attempts under way hold they give back themselves.
+    held_nanos = await ledger.held(tx, budget_id, period.start_us)
+    if amount_nanos < 0 and committed_nanos - held_nanos + amount_nanos < 0:
+        raise AdjustmentBelowZero(budget_id, amount_nanos, committed_nanos - held_nanos, held_nanos)
+    await tx.fetch(_MOVE, amount_nanos, budget_id, period.start_us)
 
 
 async def _held(tx: Transaction, budget_id: str, zone: ZoneInfo, period: Period) -> Held:

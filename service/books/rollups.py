@@ -24,8 +24,8 @@ ON CONFLICT (team, day_start_us, endpoint, model, credential_id, reason) DO UPDA
   text_tokens = u.text_tokens + excluded.text_tokens, classifications = u.classifications + excluded.classifications,
   pages = u.pages + excluded.pages"""
 _QUARTER = """
-INSERT INTO usage_quarter AS u (team, quarter_start_us, day_start_us, day_end_us, endpoint, model, credential_id, reason,
-  calls, attempts, cost_nanos, input_tokens, output_tokens, search_units, images, image_tokens, text_tokens,
+INSERT INTO usage_quarter AS u (team, quarter_start_us, day_start_us, day_end_us, endpoint, model, credential_id,
+  reason, calls, attempts, cost_nanos, input_tokens, output_tokens, search_units, images, image_tokens, text_tokens,
   classifications, pages)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (team, quarter_start_us, day_start_us, endpoint, model, credential_id, reason) DO UPDATE SET

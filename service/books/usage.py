@@ -34,6 +34,9 @@ class Units(NamedTuple):
     pages: int = 0
 
 
+NOTHING = Units()
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a record counts for, and under which names."""
@@ -47,7 +50,7 @@ class Usage:
     """1 if this is the call's last record, else 0."""
     attempts: int
     """1 for an outcome, else 0."""
-    units: Units = Units()
+    units: Units = NOTHING
 
 
 def quarter_of(at_us: int, day: Period) -> int:
