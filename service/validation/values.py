@@ -86,6 +86,27 @@ def json_object(findings: Findings, field: str, value: str) -> None:
         findings.add(field, ViolationReason.INVALID_JSON, problem)
 
 
+def name(chars_max: int) -> Rule:
+    """A short name that Cohort or its caller has made, such as an id."""
+
+    def rule(findings: Findings, field: str, value: str) -> None:
+        _printable(findings, field, value, chars_max)
+
+    return rule
+
+
+def line(chars_max: int) -> Rule:
+    """One line of text for people, in any script."""
+
+    def rule(findings: Findings, field: str, value: str) -> None:
+        if len(value) > chars_max:
+            findings.add(field, ViolationReason.TOO_LARGE, f"may have {chars_max} characters; has {len(value)}")
+        if not value.isprintable():
+            findings.add(field, ViolationReason.INVALID_CHARACTERS, "must be one line of printable characters")
+
+    return rule
+
+
 def _printable(findings: Findings, field: str, value: str, chars_max: int) -> None:
     if len(value) > chars_max:
         findings.add(field, ViolationReason.TOO_LARGE, f"may have {chars_max} characters; has {len(value)}")

@@ -35,7 +35,7 @@ class ViolationReason(enum.StrEnum):
     CONFLICT = "CONFLICT"
     """Must not be set together with another field."""
     UNKNOWN_VALUE = "UNKNOWN_VALUE"
-    """None of the words Cohere knows."""
+    """None of the words that are known."""
     DUPLICATE = "DUPLICATE"
     """Listed before."""
     OUT_OF_RANGE = "OUT_OF_RANGE"

@@ -161,6 +161,8 @@ _ANY_SCALAR: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_DOUBLE: st.floats(),
     FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.TYPE_UINT64: st.integers(0, 2**64 - 1),
+    FieldDescriptor.TYPE_INT64: st.sampled_from((-1, 900, 253_402_300_800)) | st.integers(-(2**63), 2**63 - 1),
+    FieldDescriptor.TYPE_ENUM: st.integers(0, 7),
     FieldDescriptor.TYPE_BOOL: st.booleans(),
 }
 

@@ -6,10 +6,22 @@ from typing import Any, NamedTuple, TypeAlias
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
+from cohort.v1.audit_pb2 import ListAuditRecordsRequest
+from cohort.v1.budget_pb2 import AdjustBudgetRequest, SetTeamFrozenRequest
 from cohort.v1.chat_pb2 import ChatRequest
 from cohort.v1.embed_pb2 import EmbedRequest
+from cohort.v1.get_usage_pb2 import GetUsageRequest
 from cohort.v1.rerank_pb2 import RerankRequest
-from service.validation import Violation, violations_of_chat, violations_of_embed, violations_of_rerank
+from service.validation import (
+    Violation,
+    violations_of_adjust_budget,
+    violations_of_chat,
+    violations_of_embed,
+    violations_of_get_usage,
+    violations_of_list_audit,
+    violations_of_rerank,
+    violations_of_set_frozen,
+)
 
 Members: TypeAlias = Mapping[str, Any]
 AnyRequest: TypeAlias = ChatRequest | EmbedRequest | RerankRequest
@@ -17,6 +29,12 @@ AnyRequest: TypeAlias = ChatRequest | EmbedRequest | RerankRequest
 CHAT: Members = {"model": "command-a-03-2025", "messages": [{"role": "user", "text": "Hi"}]}
 EMBED: Members = {"model": "embed-v4.0", "input_type": "search_document", "texts": ["Hi"]}
 RERANK: Members = {"model": "rerank-v3.5", "query": "Hi", "documents": ["Hello", "Bye"]}
+ADJUST: Members = {
+    "team": "search",
+    "amount": {"units": 5},
+    "note": "invoice of November",
+    "request_id": "6f1b2c9e-0d3a-4a57",
+}
 
 
 class Row(NamedTuple):
@@ -45,6 +63,22 @@ def rerank(members: Members) -> RerankRequest:
     return ParseDict({**RERANK, **members}, RerankRequest())
 
 
+def get_usage(members: Members) -> GetUsageRequest:
+    return ParseDict({**members}, GetUsageRequest())
+
+
+def adjust_budget(members: Members) -> AdjustBudgetRequest:
+    return ParseDict({**ADJUST, **members}, AdjustBudgetRequest())
+
+
+def set_frozen(members: Members) -> SetTeamFrozenRequest:
+    return ParseDict({"team": "search", **members}, SetTeamFrozenRequest())
+
+
+def list_audit(members: Members) -> ListAuditRecordsRequest:
+    return ParseDict({**members}, ListAuditRecordsRequest())
+
+
 def violations_of(request: Message) -> list[Violation]:
     match request:
         case ChatRequest():
@@ -53,6 +87,14 @@ def violations_of(request: Message) -> list[Violation]:
             return violations_of_embed(request)
         case RerankRequest():
             return violations_of_rerank(request)
+        case GetUsageRequest():
+            return violations_of_get_usage(request)
+        case AdjustBudgetRequest():
+            return violations_of_adjust_budget(request)
+        case SetTeamFrozenRequest():
+            return violations_of_set_frozen(request)
+        case ListAuditRecordsRequest():
+            return violations_of_list_audit(request)
         case _:
             raise TypeError(request)
 

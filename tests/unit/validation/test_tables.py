@@ -7,19 +7,48 @@ from service.validation import ViolationReason
 from tests.unit.validation.chat_rows import CHAT_ROWS
 from tests.unit.validation.embed_rows import EMBED_ROWS, RERANK_ROWS
 from tests.unit.validation.message_rows import MESSAGE_ROWS
+from tests.unit.validation.operator_rows import (
+    ADJUST_ROWS,
+    AUDIT_ROWS,
+    FREEZE_ROWS,
+    GET_USAGE_ROWS,
+    PASSING_ADJUSTMENTS,
+    PASSING_AUDITS,
+    PASSING_FREEZES,
+    PASSING_USAGES,
+)
 from tests.unit.validation.passing_rows import PASSING_CHATS, PASSING_EMBEDS, PASSING_RERANKS
-from tests.unit.validation.tables import Members, Row, chat, embed, found_in, rerank
+from tests.unit.validation.tables import (
+    Members,
+    Row,
+    adjust_budget,
+    chat,
+    embed,
+    found_in,
+    get_usage,
+    list_audit,
+    rerank,
+    set_frozen,
+)
 
 REFUSED = [
     *((chat, row) for row in CHAT_ROWS),
     *((chat, row) for row in MESSAGE_ROWS),
     *((embed, row) for row in EMBED_ROWS),
     *((rerank, row) for row in RERANK_ROWS),
+    *((get_usage, row) for row in GET_USAGE_ROWS),
+    *((adjust_budget, row) for row in ADJUST_ROWS),
+    *((set_frozen, row) for row in FREEZE_ROWS),
+    *((list_audit, row) for row in AUDIT_ROWS),
 ]
 PASSING = [
     *((chat, what, members) for what, members in PASSING_CHATS.items()),
     *((embed, what, members) for what, members in PASSING_EMBEDS.items()),
     *((rerank, what, members) for what, members in PASSING_RERANKS.items()),
+    *((get_usage, what, members) for what, members in PASSING_USAGES.items()),
+    *((adjust_budget, what, members) for what, members in PASSING_ADJUSTMENTS.items()),
+    *((set_frozen, what, members) for what, members in PASSING_FREEZES.items()),
+    *((list_audit, what, members) for what, members in PASSING_AUDITS.items()),
 ]
 
 
@@ -34,7 +63,7 @@ def test_a_bad_value_is_found_by_path_and_reason_and_nothing_else_is(make: type,
     ("make", "members"),
     [pytest.param(make, members, id=f"{make.__name__}: {what}") for make, what, members in PASSING],
 )
-def test_a_value_that_cohere_takes_passes(make: type, members: Members) -> None:
+def test_a_value_within_its_bounds_passes(make: type, members: Members) -> None:
     request: Message = make(members)
 
     assert found_in(request) == []
