@@ -44,6 +44,7 @@ async def write_batch(
         periods: The period in force of each budget, as far as it is known.
         now_us: The time to date records with.
     """
+    now_us = max(now_us, pen.at_us)  # what is counted bears the very time of its record
     batch = _Batch(tx, dict(periods), now_us)
     await batch.settle([entry for entry in entries if isinstance(entry, Settlement)])
     for entry in entries:
@@ -138,7 +139,7 @@ class _Batch:
             self.results.append((admission, Admitted(period, self.now_us)))
 
     async def note(self, entry: Note) -> None:
-        self.records.append(entry.record)
+        record = entry.record
         if entry.usages:
             # Of the day that its team's attempts are of: it may be the first of the day.
             period = self._known(entry.team)
@@ -146,6 +147,8 @@ class _Batch:
                 period = (await ledger.in_force(self.tx, entry.team, entry.zone)).period
                 self.periods[entry.team] = period
             self.counted += [Counted(entry.team, usage, 0, self.now_us, period) for usage in entry.usages]
+            record = record.of_day(period)
+        self.records.append(record)
         self.results.append((entry, None))
 
     def _known(self, budget_id: str) -> Period | None:
