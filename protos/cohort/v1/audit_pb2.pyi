@@ -84,7 +84,9 @@ class ListAuditRecordsRequest(_message.Message):
     kind: Global___AuditRecordKind.ValueType
     """Optional. The kind. Default: every kind."""
     call_id: _builtins.str
-    """Optional. The id of a call, as in its trailer `x-call-id`. Default: every call."""
+    """Optional. The id of a call, as in its trailer `x-call-id`. Its records are looked for from an hour before to
+    a day after the id was made. Default: every call.
+    """
     reason: _builtins.str
     """Optional. How the attempt or the call ended: the name of an ErrorReason without its prefix, or of a gRPC
     code, such as "BUDGET_SPENT" or "CANCELLED". Default: however it ended.
@@ -137,7 +139,7 @@ class ListAuditRecordsResponse(_message.Message):
     """Output only. What to send as `page_token` for the next page. "" if there are no more records now."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditRecord]:
-        """Output only. The records."""
+        """Output only. The records. There may be fewer than `page_size`, even none, on a page that is not the last."""
 
     def __init__(
         self,
