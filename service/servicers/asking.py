@@ -1,0 +1,79 @@
+"""What RPCs that show figures or records share: whose may be shown, times as µs, and page tokens."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import orjson
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from service.call import Call
+from service.errors import RequestInvalid, ScopeMissing
+from service.identity.scopes import ADMIN
+from service.validation import Violation, ViolationReason
+
+_INT_MAX = 2**63 - 1
+
+
+class AsksForTeams(Protocol):
+    """A request for the figures or records of one team or of all."""
+
+    team: str
+    all_teams: bool
+
+
+def team_asked(call: Call, request: AsksForTeams) -> str | None:
+    """The team whose figures or records are asked for; None for all.
+
+    Raises:
+        ScopeMissing: Any but the caller's own needs the scope `admin`.
+    """
+    own = call.caller.team
+    team = None if request.all_teams else request.team or own
+    if team != own and ADMIN not in call.caller.scopes:
+        raise ScopeMissing(f"{call.rpc} for other teams", ADMIN)
+    return team
+
+
+def require_valid(violations: list[Violation]) -> None:
+    """Refuses a request in which validation has found anything.
+
+    Raises:
+        RequestInvalid: It has.
+    """
+    if violations:
+        raise RequestInvalid(violations)
+
+
+def at_us_of(time: Timestamp) -> int:
+    """A bound in whole µs; what is finer is rounded up, as whole µs are compared with it."""
+    return time.seconds * 1_000_000 - (-time.nanos // 1000)
+
+
+def page_token_of(place: Sequence[int | str]) -> str:
+    """Where a page ended, as an opaque token."""
+    return base64.urlsafe_b64encode(orjson.dumps([*place])).decode().rstrip("=")
+
+
+def place_of(page_token: str, shape: tuple[type[int | str], ...]) -> list[Any]:
+    """Where the page before ended: what `page_token_of` was given.
+
+    Args:
+        page_token: As the caller sent it, not "".
+        shape: The types of the place's parts.
+
+    Raises:
+        RequestInvalid: It is no token of this RPC.
+    """
+    try:
+        place = orjson.loads(base64.b64decode(page_token + "=" * (-len(page_token) % 4), b"-_", validate=True))
+    except ValueError:
+        place = None
+    if not isinstance(place, list) or tuple(map(type, place)) != shape or not all(map(_is_storable, place)):
+        violation = Violation("page_token", ViolationReason.UNKNOWN_VALUE, "is not a next_page_token of this method")
+        raise RequestInvalid([violation])
+    return place
+
+
+def _is_storable(part: int | str) -> bool:
+    return part.isprintable() if isinstance(part, str) else abs(part) <= _INT_MAX
