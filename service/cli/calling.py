@@ -1,4 +1,4 @@
-"""What every `cohort call` shares: where Cohort is, who calls, and how a failed call is told."""
+"""What every command shares that calls Cohort: where Cohort is, who calls, and how a failed call is told."""
 
 import argparse
 import contextlib
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from cohort.client import CohortError, with_access_key
+from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service.address import host_of, is_loopback
 from service.cli.commands import NOT_STARTED, CommandFailed
@@ -28,10 +29,11 @@ class Caller:
     """An open channel to Cohort, with a credential."""
 
     stub: GatewayServiceStub
+    admin: AdminServiceStub
     timeout_s: float
 
     def call(self, method: Callable[..., T], request: object) -> T:
-        """Calls a method of the stub.
+        """Calls a method of a stub.
 
         Raises:
             CommandFailed: The call failed; says how.
@@ -69,7 +71,7 @@ def caller(arguments: argparse.Namespace) -> Iterator[Caller]:
             authenticated = with_access_key(channel, access_key)
         except ValueError as error:
             raise CommandFailed(str(error), NOT_STARTED) from None
-        yield Caller(GatewayServiceStub(authenticated), arguments.timeout_seconds)
+        yield Caller(GatewayServiceStub(authenticated), AdminServiceStub(authenticated), arguments.timeout_seconds)
 
 
 def told(failure: CohortError) -> str:

@@ -43,19 +43,26 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, add_help=False, allow_abbrev=False, **options)
         self.add_argument("--help", action="help", help="show this and exit")
         self._module = module
+        self.first_words: frozenset[str] = frozenset()
+        """Commands of a command that does something itself, too."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `argparse.ArgumentParser`."""
         if self._module is not None:
             importlib.import_module(self._module).configure(self)
             self._module = None
+        # argparse takes such a command at any place, and forgets the values of options before it.
+        if args is not None and (late := self.first_words.intersection(args[1:])) and args[0] not in self.first_words:
+            self.error(f"{', '.join(late)} comes before every option")
         return super().parse_known_args(args, namespace)
 
 
-def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command]) -> None:
-    """Lets *parser* take one of *commands*."""
+def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command], *, optional: bool = False) -> None:
+    """Lets *parser* take one of *commands*; if they are *optional*, as its first word, or do without one."""
     choices = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=CommandParser, prog=parser.prog
+        title="commands", metavar="COMMAND", required=not optional, parser_class=CommandParser, prog=parser.prog
     )
+    if optional and isinstance(parser, CommandParser):
+        parser.first_words = frozenset(command.name for command in commands)
     for command in commands:
         choices.add_parser(command.name, help=command.summary, description=command.summary, module=command.module)
