@@ -1,16 +1,30 @@
-"""The only retry loop: a slot, one HTTP request, its outcome; again only where no work can have been done."""
+"""The only retry loop: slot → hold and intent → one HTTP request → charge and outcome; again only where no work can
+have been done.
+
+Nothing is sent before the hold and the intent are durable, and nothing is answered before the outcome is.
+"""
 
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
 
 from clients.errors import Billing, UpstreamError
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
+from cohort.v1.usage_pb2 import BilledUnits
+from service.books.alerts import Alerts
+from service.books.books import Books
+from service.books.entries import Admitted, Settlement, State
+from service.books.errors import BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
+from service.call_records import End, admission_of, settlement_of, units_of
+from service.pricing.cost import cost_nanos
+from service.quote import Quote
+from service.snapshot import BudgetTerms
+from service.status import outcome_of
 from service.telemetry.metrics import Metrics
 
 ATTEMPTS_MAX = 3
@@ -18,54 +32,124 @@ BACKOFF_BASE_S = 0.25
 RETRY_AFTER_MAX_S = 5.0
 """A 429 that asks for more is the caller's to wait out."""
 
-T = TypeVar("T")
+
+@dataclass(slots=True)
+class Answered:
+    """An attempt that Cohere answered."""
+
+    billed_units: BilledUnits | None
+    """As Cohere reports them; None if it does not."""
+    failure: UpstreamError | None = None
+    """What the answer says went wrong: a generation that failed."""
+
+
+class _TryAgain(Exception):
+    """Cohere provably did no work; the end of the attempt waits for the next one's hold."""
+
+    def __init__(self, settlement: Settlement, wait_s: float) -> None:
+        self.settlement = settlement
+        self.wait_s = wait_s
+        super().__init__()
 
 
 class Attempts:
     """Makes the attempts of a call.
 
     Args:
+        books: Hold, record and charge each of them.
+        budget_of: A team's budget as it is now, whatever it was when the call began; None if the team is gone.
         metrics: Told of every attempt.
+        alerts: Told of every charge.
+        strict: Failures that Cohere names itself (5xx, 408, 409) are charged at the hold.
         jitter: Draws from [0, 1).
     """
 
-    def __init__(self, metrics: Metrics, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        books: Books,
+        budget_of: Callable[[str], BudgetTerms | None],
+        metrics: Metrics,
+        alerts: Alerts,
+        *,
+        strict: bool = False,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._books = books
+        self._budget_of = budget_of
         self._metrics = metrics
+        self._alerts = alerts
+        self._strict = strict
         self._jitter = jitter
 
-    async def run(self, call: Call, client: TeamClient, once: Callable[[Slot], Awaitable[T]]) -> T:
+    async def run(
+        self, call: Call, client: TeamClient, quote: Quote, once: Callable[[Slot], Awaitable[Answered]]
+    ) -> Answered:
         """Makes up to `ATTEMPTS_MAX` attempts within the call's deadline.
 
         Args:
             call: Filled with what each attempt showed.
             client: The team's.
+            quote: What each attempt holds.
             once: One HTTP request, from slot to decoded answer.
 
         Raises:
-            UpstreamError: The last attempt's failure.
+            UpstreamError: The last attempt's failure. What an answer itself says went wrong is in the answer.
+            BooksError: It could not be paid for, or not be recorded.
             DeadlineTooShort: Too little time was left to begin.
         """
-        key_renewed = False
-        while True:
-            slot = await client.slot()
-            call.require_time_for_an_attempt()
-            try:
-                return await self._one(call, slot, once)
-            except UpstreamError as error:
-                if not key_renewed and error.status == 401 and not call.detached:
-                    key_renewed = True
-                    if call.attempts < ATTEMPTS_MAX and await client.keys.renew_after(slot.key):
-                        continue
-                wait_s = self._wait_s(call, error)
-                if wait_s is None:
-                    raise
-                await asyncio.sleep(wait_s)
+        parked: Settlement | None = None
+        try:
+            while True:
+                slot = await client.slot()
+                call.require_time_for_an_attempt()
+                after, parked = parked, None
+                try:
+                    return await self._one(call, client, slot, quote, once, after)
+                except _TryAgain as again:
+                    parked = again.settlement
+                    await asyncio.sleep(again.wait_s)
+        finally:
+            if parked is not None:
+                self._books.submit(parked)
 
-    async def _one(self, call: Call, slot: Slot, once: Callable[[Slot], Awaitable[T]]) -> T:
+    async def _one(
+        self,
+        call: Call,
+        client: TeamClient,
+        slot: Slot,
+        quote: Quote,
+        once: Callable[[Slot], Awaitable[Answered]],
+        after: Settlement | None,
+    ) -> Answered:
         call.attempts += 1
         call.key_version = slot.key.version
+        call.upstream_status, call.answer_content, call.billing = 0, None, None
         call.slot = slot
-        call.billing = None
+        budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
+        try:
+            admitted = await self._admit(call, quote, budget, after)
+            try:
+                call.require_time_for_an_attempt()  # the commit took some
+                answered = await self._timed(call, slot, once)
+            except UpstreamError as error:
+                await self._failed(call, client, slot, quote, budget, admitted, error)
+                raise
+            except BaseException as error:
+                self._books.submit(settlement_of(call, quote, admitted, _broken_off(call, slot, error)))
+                raise
+            await self._settle(call, quote, budget, admitted, _answered(call, quote, answered))
+        finally:
+            call.slot = None
+        return answered
+
+    async def _admit(self, call: Call, quote: Quote, budget: BudgetTerms, after: Settlement | None) -> Admitted:
+        try:
+            return await self._books.admit(admission_of(call, quote, budget), after)
+        except BudgetSpent as spent:
+            self._alerts.spent(call.caller.team, spent.resets_at_us, budget.limit_nanos)
+            raise
+
+    async def _timed(self, call: Call, slot: Slot, once: Callable[[Slot], Awaitable[Answered]]) -> Answered:
         started_ns = time.perf_counter_ns()
         status = 200
         try:
@@ -77,20 +161,83 @@ class Attempts:
             call.billing = error.billing
             raise
         finally:
-            call.slot = None
             call.upstream_status = status
             call.upstream_ns += time.perf_counter_ns() - started_ns
             self._metrics.attempt_ended(call.caller.team, status)
 
-    def _wait_s(self, call: Call, error: UpstreamError) -> float | None:
+    async def _failed(
+        self,
+        call: Call,
+        client: TeamClient,
+        slot: Slot,
+        quote: Quote,
+        budget: BudgetTerms,
+        admitted: Admitted,
+        error: UpstreamError,
+    ) -> None:
+        """Ends an attempt that failed; if there is to be another, its end waits for that one's hold."""
+        end = _failure(call, slot, error, strict=self._strict)
+        try:
+            wait_s = await self._wait_s(call, client, slot, error)
+        except BaseException:
+            end.closes = False
+            self._books.submit(settlement_of(call, quote, admitted, end))
+            raise
+        if wait_s is not None:
+            end.closes = False
+            raise _TryAgain(settlement_of(call, quote, admitted, end), wait_s)
+        await self._settle(call, quote, budget, admitted, end)
+
+    async def _settle(self, call: Call, quote: Quote, budget: BudgetTerms, admitted: Admitted, end: End) -> None:
+        cost_nanos = quote.hold_nanos if end.charge_nanos is None else end.charge_nanos
+        call.cost_nanos += cost_nanos
+        settled = await self._books.settle(settlement_of(call, quote, admitted, end))
+        call.remaining_nanos = max(0, budget.limit_nanos - settled.committed_nanos)
+        team = call.caller.team
+        self._alerts.settled(team, call.call_id, cost_nanos, quote.hold_nanos)
+        self._alerts.committed(team, admitted.period, settled.committed_nanos, budget.limit_nanos)
+
+    async def _wait_s(self, call: Call, client: TeamClient, slot: Slot, error: UpstreamError) -> float | None:
         """Seconds to wait before the next attempt; None if there must not be one."""
-        if call.detached or call.attempts >= ATTEMPTS_MAX or not _proved_free(error):
+        if call.detached or call.attempts >= ATTEMPTS_MAX:
+            return None
+        if error.status == 401 and not call.key_renewed:
+            call.key_renewed = True
+            return 0.0 if await client.keys.renew_after(slot.key) else None
+        if not _proved_free(error):
             return None
         wait_s = self._jitter() * BACKOFF_BASE_S * 2**call.attempts
         if error.retry_after_s is not None:
             wait_s = max(wait_s, error.retry_after_s)
         left_s = call.deadline_s - asyncio.get_running_loop().time() - ATTEMPT_TIME_MIN_MS / 1000
         return wait_s if wait_s < left_s else None
+
+
+def _answered(call: Call, quote: Quote, answered: Answered) -> End:
+    outcome = call.left or outcome_of(answered.failure)
+    if answered.failure is not None:
+        call.billing = answered.failure.billing
+    charge_nanos = None if answered.billed_units is None else cost_nanos(quote.price, answered.billed_units)
+    state: State = "forfeited" if charge_nanos is None else "settled"
+    return End(state, charge_nanos, outcome, closes=True, units=units_of(answered.billed_units))
+
+
+def _failure(call: Call, slot: Slot, error: UpstreamError, *, strict: bool) -> End:
+    outcome = call.left or outcome_of(error)
+    if not slot.sent:
+        return End("void", 0, outcome, closes=True)
+    status = error.status or 0
+    if error.billing is Billing.NONE and not (strict and (status >= 500 or status in {408, 409})):
+        return End("settled", 0, outcome, closes=True)
+    return End("forfeited", None, outcome, closes=True)
+
+
+def _broken_off(call: Call, slot: Slot, error: BaseException) -> End:
+    """Whatever ended the attempt from our side: a caller who left, a drain that is over, a fault of ours."""
+    outcome = call.left or outcome_of(error)
+    if not slot.sent:
+        return End("void", 0, outcome, closes=False)
+    return End("forfeited", None, outcome, closes=True)
 
 
 def _proved_free(error: UpstreamError) -> bool:

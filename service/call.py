@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clients.errors import Billing
 from clients.slot import Slot
@@ -16,6 +16,7 @@ from service.identity.principal import Principal
 
 if TYPE_CHECKING:
     from service.snapshot import Snapshot
+    from service.status import Outcome
 
 ATTEMPT_TIME_MIN_MS = 100
 """With less than this left an attempt is not begun: it could only cost money."""
@@ -41,6 +42,8 @@ class Call:
     request_bytes: int = 0
     attempts: int = 0
     key_version: int = 0
+    key_renewed: bool = False
+    """The Cohere key was read again after a 401, which a call does once."""
     upstream_status: int = 0
     upstream_ns: int = 0
     debug_trace_id: str = ""
@@ -55,6 +58,21 @@ class Call:
     """Of the attempt under way."""
     detached: bool = False
     """The caller has left; the attempt runs on without it."""
+    left: "Outcome | None" = None
+    """What the caller got who left."""
+    closed: "Outcome | None" = None
+    """What the record that closes this call says; None as long as there is none."""
+    endpoint: str = ""
+    request: bytes = b""
+    """The request message as it arrived, until `content` describes it."""
+    content: dict[str, Any] | None = None
+    """Lengths and HMACs of the request, for the intent."""
+    answer_content: dict[str, Any] | None = None
+    """Length and HMAC of the answer, for the outcome."""
+    cost_nanos: int = 0
+    """What all attempts together are charged, in nano-USD."""
+    remaining_nanos: int | None = None
+    """What is left of the budget after the last attempt; None until one was charged."""
 
     def require_time_for_an_attempt(self) -> None:
         """Refuses to begin an attempt that could not end in time.

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from service.call import Call
 from service.context import Context
 from service.errors import DeadlineExceeded
-from service.status import Outcome, outcome_of
+from service.status import CANCELLED, Outcome, outcome_of
 
 T = TypeVar("T")
 
@@ -58,13 +58,14 @@ class Drain:
         try:
             deadline_passed = await left
         except asyncio.CancelledError:
-            self._detach(call, task, events)
+            self._detach(call, task, events, CANCELLED)
             raise
         finally:
             timer.cancel()
         if deadline_passed and not task.done():
-            self._detach(call, task, events)
-            raise DeadlineExceeded
+            error = DeadlineExceeded()
+            self._detach(call, task, events, outcome_of(error))
+            raise error
         return task.result()
 
     @property
@@ -81,8 +82,9 @@ class Drain:
         while self._detached:
             await asyncio.wait(self._detached)
 
-    def _detach(self, call: Call, task: asyncio.Task[Any], events: "EventWriter | None") -> None:
+    def _detach(self, call: Call, task: asyncio.Task[Any], events: "EventWriter | None", left: Outcome) -> None:
         call.detached = True
+        call.left = left
         if task.done():  # both at once: what it cost is known already
             self._ended(call, _outcome_of(task))
             return

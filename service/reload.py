@@ -1,5 +1,6 @@
 """Takes a changed config into force whole or not at all, without dropping a call."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -16,10 +17,12 @@ class Reloader:
 
     Args:
         snapshot: The first one.
+        taking_over: Told of each later one just before it comes into force.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, taking_over: Callable[[Snapshot], object]) -> None:
         self.snapshot = snapshot
+        self._taking_over = taking_over
 
     def reload(self) -> bool:
         """Reads the config again; True if it is in force now.
@@ -32,10 +35,12 @@ class Reloader:
             # The environment of a running process does not change; it is read again for its references' sake.
             loaded = config.load(before.file)
             _require_no_restart(before.config, loaded.config)
-            self.snapshot = snapshot_of(loaded, self.snapshot)
+            snapshot = snapshot_of(loaded, self.snapshot)
         except ConfigError as error:
             _log.error("reload refused", problems=error.problems)
             return False
+        self._taking_over(snapshot)
+        self.snapshot = snapshot
         _log.info("reloaded", teams=len(self.snapshot.clients), access_keys=len(loaded.config.access_keys))
         return True
 
@@ -48,10 +53,11 @@ class Reloader:
                 _log.error("cohere key not readable", team=client.team, problem=client.keys.problem)
 
     def config_files(self) -> list[Path]:
-        """The files whose change calls for a reload: the config and its peppers."""
+        """The files whose change calls for a reload: the config, its prices and its peppers."""
         loaded = self.snapshot.loaded
         peppers = (loaded.secret(reference).path for reference in loaded.config.peppers.values())
-        return [loaded.file, *(path for path in peppers if path is not None)]
+        prices = [] if loaded.config.books.prices is None else [loaded.path(loaded.config.books.prices)]
+        return [loaded.file, *prices, *(path for path in peppers if path is not None)]
 
     def key_files(self) -> list[Path]:
         """The files that hold Cohere keys now."""
@@ -69,6 +75,7 @@ def _require_no_restart(before: Config, after: Config) -> None:
             "cohere": cohere,
             "books.database": one.books.database,
             "books.database_password": one.books.database_password,
+            "books.strict": one.books.strict,
             "audit": one.audit,
         }
 

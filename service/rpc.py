@@ -69,7 +69,8 @@ async def _received(request_class: type[Message], context: Context, timeout_s: f
     raw: Any = await _in_time(context, timeout_s)
     if raw is grpc.aio.EOF:
         raise RequestMalformed
-    current_call().request_bytes = len(raw)
+    call = current_call()
+    call.request, call.request_bytes = raw, len(raw)
     try:
         return await in_thread_if(len(raw) > LARGE_BYTES, request_class.FromString, raw)
     except DecodeError:

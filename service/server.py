@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from clients.teams import FloatTrust
 from clients.transport import Transport, TransportLimits
-from cohort.v1 import gateway_service_pb2
+from cohort.v1 import admin_service_pb2, gateway_service_pb2
 from service import process, reflection
 from service.address import host_of, is_loopback
 from service.attempts import Attempts
+from service.audit_keys import audit_keys_of
+from service.bookkeeping import Bookkeeping, bookkeeping, checkpointer_of, last_prices
+from service.books.alerts import Alerts
 from service.call import Call
 from service.config import Config, ConfigError, LoadedConfig
 from service.context import Context
 from service.drain import Drain
+from service.health import Health
 from service.interceptors.audit import AuditInterceptor
 from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
@@ -30,22 +33,27 @@ from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
+from service.servicers.admin import AdminServicer
+from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
-from service.snapshot import snapshot_of
+from service.snapshot import BudgetTerms, require_small_moves, snapshot_of
 from service.status import Outcome
 from service.telemetry import log
 from service.telemetry.metrics import Metrics
 from service.tls import Certificate
-from service.transport_options import deadline_s_of, options_of
+from service.transport_options import STREAM_DEADLINE_MAX_S, deadline_s_of, options_of
 from service.watch import watch
 
 if TYPE_CHECKING:
     from service.telemetry.tracing import Tracing
 
 GATEWAY = gateway_service_pb2.DESCRIPTOR.services_by_name["GatewayService"]
-SERVICES = frozenset({GATEWAY.full_name})
+ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+SERVICES = frozenset({GATEWAY.full_name, ADMIN.full_name})
 
 LAST_BYTES_S = 1.0
+ATTEMPT_MARGIN_S = 60.0
+"""How much longer than a call and its drain an attempt may stay open before it is believed lost."""
 
 _log = structlog.get_logger()
 
@@ -57,7 +65,8 @@ class Running:
     port: int
     metrics_port: int | None
     reloader: Reloader
-    health: health.aio.HealthServicer
+    health: Health
+    kept: Bookkeeping
 
 
 @contextlib.asynccontextmanager
@@ -74,39 +83,70 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
     process.secure()
     log_stream = log.LogStream(stream)
     log.configure(log_stream)
-    config = loaded.config
-    reloader = Reloader(snapshot_of(loaded))
     metrics = Metrics(lambda: log_stream.lines_lost)
-    call_log = log.CallLog(log_stream)
+    async with contextlib.AsyncExitStack() as stack:
+        health = Health(SERVICES)
+        reloader, kept = await _opened(loaded, metrics, health, stack)
+        chain, drain, server = await _wired(reloader, kept, metrics, log.CallLog(log_stream), stack)
+        await health.open(server)
+        port = _bind(server, loaded)
+        metrics_port = _serve_metrics(loaded.config, metrics, stack)
+        await server.start()
+        stack.push_async_callback(_stop, server, health, chain, drain, loaded.config.server.drain_seconds)
+        _start_tasks(stack, reloader, metrics, health, kept)
+        _log.info("serving", listen=loaded.config.server.listen, port=port, metrics_port=metrics_port)
+        yield Running(port, metrics_port, reloader, health, kept)
+
+
+async def _opened(
+    loaded: LoadedConfig, metrics: Metrics, health: Health, stack: contextlib.AsyncExitStack
+) -> tuple[Reloader, Bookkeeping]:
+    """What must be there before a call can be: the snapshot and the books."""
+    snapshot = snapshot_of(loaded)
+    alerts = Alerts(metrics.alert_raised, lambda: reloader.snapshot.alert_cost_nanos)
+    keys = audit_keys_of(loaded)
+    kept = await stack.enter_async_context(bookkeeping(loaded, keys, alerts, health.books_told))
+    require_small_moves(await last_prices(kept.database, snapshot.price_book.version), snapshot.price_book)
+    reloader = Reloader(snapshot, kept.take_over)
+    kept.take_over(snapshot)
+    checkpoints = asyncio.create_task(checkpointer_of(loaded, keys, kept).run())
+    stack.callback(checkpoints.cancel)
+    return reloader, kept
+
+
+async def _wired(
+    reloader: Reloader, kept: Bookkeeping, metrics: Metrics, call_log: log.CallLog, stack: contextlib.AsyncExitStack
+) -> tuple[Chain, Drain, grpc.aio.Server]:
+    config = reloader.snapshot.loaded.config
+    audit = AuditInterceptor(call_log, kept.books, kept.refusals)
 
     def drained(call: Call, outcome: Outcome) -> None:
         metrics.drained(outcome)
-        call_log.drained(call, outcome)
+        audit.drained(call, outcome)
+
+    def budget_of(team: str) -> BudgetTerms | None:
+        return reloader.snapshot.budgets.get(team)
 
     drain = Drain(config.server.drain_seconds, drained)
-    async with contextlib.AsyncExitStack() as stack:
-        transport = await stack.enter_async_context(Transport(_limits(config)))
-        tracing = _tracing(config, stack)
-        gateway = GatewayServicer(transport, Attempts(metrics), drain, FloatTrust())
-        interceptors: Sequence[Interceptor] = (
-            ErrorInterceptor(),  # outermost: `abort` sends the answer, so it comes after the record
-            TelemetryInterceptor(metrics, tracing),  # counts refusals too, and the audit's own failures
-            AuditInterceptor(call_log),  # refusals are recorded, hence outside the check of credentials
-            AuthInterceptor(),  # innermost: whoever it refuses is refused before the body is received
-        )
-        chain = Chain(interceptors, SERVICES, _opener(reloader))
-        server = grpc.aio.server(interceptors=(chain,), options=options_of(config.server))
-        add_service(server, GATEWAY, gateway, RpcOptions(config.server.body_timeout_seconds))
-        healthy = await _add_health(server)
-        if _reflects(config):
-            reflection.enable(server, SERVICES)
-        port = _bind(server, loaded)
-        metrics_port = _serve_metrics(config, metrics, stack)
-        await server.start()
-        stack.push_async_callback(_stop, server, healthy, chain, drain, config.server.drain_seconds)
-        _start_watching(stack, reloader, metrics)
-        _log.info("serving", listen=config.server.listen, port=port, metrics_port=metrics_port)
-        yield Running(port, metrics_port, reloader, healthy)
+    transport = await stack.enter_async_context(Transport(_limits(config)))
+    tracing = _tracing(config, stack)
+    attempts = Attempts(kept.books, budget_of, metrics, kept.alerts, strict=config.books.strict)
+    interceptors: Sequence[Interceptor] = (
+        ErrorInterceptor(),  # outermost: `abort` sends the answer, so it comes after the record
+        TelemetryInterceptor(metrics, tracing),  # counts refusals too, and the audit's own failures
+        audit,  # refusals are recorded, hence outside the check of credentials
+        AuthInterceptor(),  # innermost: whoever it refuses is refused before the body is received
+    )
+    chain = Chain(interceptors, SERVICES, _opener(reloader))
+    server = grpc.aio.server(interceptors=(chain,), options=options_of(config.server))
+    options = RpcOptions(config.server.body_timeout_seconds)
+    exchange = Exchange(transport, kept.hasher)
+    gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
+    add_service(server, GATEWAY, gateway, options)
+    add_service(server, ADMIN, AdminServicer(kept.books), options)
+    if _reflects(config):
+        reflection.enable(server, SERVICES)
+    return chain, drain, server
 
 
 async def serve(loaded: LoadedConfig) -> None:
@@ -124,10 +164,8 @@ async def serve(loaded: LoadedConfig) -> None:
         _log.info("stopping")
 
 
-async def _stop(
-    server: grpc.aio.Server, healthy: health.aio.HealthServicer, chain: Chain, drain: Drain, drain_s: float
-) -> None:
-    await healthy.enter_graceful_shutdown()
+async def _stop(server: grpc.aio.Server, health: Health, chain: Chain, drain: Drain, drain_s: float) -> None:
+    await health.stop()
     # Refuses new calls at once and gives running ones their time. A mesh's health Watch never ends by itself,
     # so as soon as our own calls have, the rest is only left time to send its last bytes.
     loop = asyncio.get_running_loop()
@@ -152,14 +190,6 @@ def _opener(reloader: Reloader) -> OpenCall:
         return Call(rpc, reloader.snapshot, deadline_s, peer=context.peer(), metadata=metadata)
 
     return open_call
-
-
-async def _add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
-    servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    for name in ("", *SERVICES):
-        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return servicer
 
 
 def _bind(server: grpc.aio.Server, loaded: LoadedConfig) -> int:
@@ -197,11 +227,17 @@ def _tracing(config: Config, stack: contextlib.AsyncExitStack) -> "Tracing | Non
     return tracing
 
 
-def _start_watching(stack: contextlib.AsyncExitStack, reloader: Reloader, metrics: Metrics) -> None:
+def _start_tasks(
+    stack: contextlib.AsyncExitStack, reloader: Reloader, metrics: Metrics, health: Health, kept: Bookkeeping
+) -> None:
+    drain_s = reloader.snapshot.loaded.config.server.drain_seconds
+    attempt_us_max = int((STREAM_DEADLINE_MAX_S + drain_s + ATTEMPT_MARGIN_S) * 1_000_000)
     for work in (
         watch(reloader.config_files, reloader.reload),
         watch(reloader.key_files, reloader.renew_keys),
         metrics.watch_loop(),
+        health.follow_books(),
+        kept.keep_house(lambda: reloader.snapshot, attempt_us_max),
     ):
         stack.callback(asyncio.create_task(work).cancel)
 

@@ -16,6 +16,10 @@ from service.identity.access_keys import METHOD, AccessKeyRecord, AccessKeys
 from service.identity.principal import Principal
 from service.money import nanos_of_usd
 from service.policy import Policy
+from service.pricing import book as price_book
+from service.pricing.book import PriceBook
+from service.pricing.moves import check_moves
+from service.pricing.price_file import PriceBookError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,9 @@ class Snapshot:
     policies: dict[str, Policy]
     clients: dict[str, TeamClient]
     budgets: dict[str, BudgetTerms]
+    price_book: PriceBook
+    alert_cost_nanos: int
+    """From which cost on, in nano-USD, a single call is told of."""
 
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
@@ -66,7 +73,20 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
+        price_book=_price_book(loaded, before),
+        alert_cost_nanos=nanos_of_usd(config.books.alert_cost_usd),
     )
+
+
+def require_small_moves(before: PriceBook | None, after: PriceBook) -> None:
+    """Holds a price book against the one before.
+
+    Raises:
+        ConfigError: A price moves further than it may without being confirmed.
+    """
+    problems = check_moves(before, after)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _access_keys(loaded: LoadedConfig) -> AccessKeys:
@@ -97,6 +117,17 @@ def _policy(name: str, team: TeamConfig) -> Policy:
         max_tokens_per_call=team.max_tokens_per_call,
         max_input_tokens_per_call=team.max_input_tokens_per_call,
     )
+
+
+def _price_book(loaded: LoadedConfig, before: Snapshot | None) -> PriceBook:
+    override = loaded.config.books.prices
+    try:
+        prices = price_book.load(None if override is None else loaded.path(override))
+    except PriceBookError as error:
+        raise ConfigError([f"books.prices: {problem}" for problem in error.problems]) from None
+    if before is not None:
+        require_small_moves(before.price_book, prices)
+    return prices
 
 
 def _budget(team: TeamConfig) -> BudgetTerms:

@@ -28,6 +28,7 @@ class Outcome(NamedTuple):
 
 
 OK = Outcome("OK", "")
+CANCELLED = Outcome("CANCELLED", "")
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
@@ -35,7 +36,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
     if error is None:
         return OK
     if isinstance(error, asyncio.CancelledError):
-        return Outcome("CANCELLED", "")
+        return CANCELLED
     known = cohort_error_of(error)
     return Outcome(known.code.name, reason_name(known.reason)) if known else Outcome("INTERNAL", "")
 

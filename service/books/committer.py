@@ -14,7 +14,7 @@ import structlog
 
 from service.books.batch import HoldMissing, Written, write_batch
 from service.books.clock import DatabaseClock
-from service.books.entries import Admission, Admitted, Entry, Settlement, Withdrawal, Work
+from service.books.entries import Admission, Admitted, Entry, Withdrawal, Work
 from service.books.errors import BooksError, BooksUnavailable
 from service.books.period import Period
 from service.books.trail import ChainForked, fresh_pen
@@ -81,7 +81,7 @@ class Committer:
         What ended upstream is never refused; a waiter that gives up loses its answer, not the entry.
         """
         entry.done = asyncio.get_running_loop().create_future()
-        if isinstance(entry, Settlement | Withdrawal) or (self.available and entry.team not in self._stuck):
+        if entry.is_kept or (self.available and entry.team not in self._stuck):
             self._queue.append(entry)
             self._start()
         else:
@@ -188,7 +188,7 @@ class Committer:
         """An entry that cannot be written even alone: it must not keep the others from it."""
         _log.error("entry not written", entry=type(entry).__name__, team=entry.team, exc_info=error)
         self._refuse(entry, "a record could not be written")
-        if isinstance(entry, Settlement | Withdrawal):
+        if entry.is_kept:
             self._quarantined += 1
             asyncio.get_running_loop().call_later(QUARANTINE_RETRY_S, self._release, entry)
 
@@ -199,7 +199,7 @@ class Committer:
 
     def _set_apart(self, entry: Entry) -> None:
         """Leaves an entry out for now: what ended upstream is tried again soon, anything else fails."""
-        if not isinstance(entry, Settlement | Withdrawal):
+        if not entry.is_kept:
             self._refuse(entry, _LOCKED)
             return
         if entry.team not in self._stuck:
@@ -219,9 +219,9 @@ class Committer:
 
     def _failed(self, batch: Sequence[Entry]) -> None:
         """Keeps what ended upstream for when the database is back, in its order; anything else fails."""
-        self._queue.extendleft(entry for entry in reversed(batch) if isinstance(entry, Settlement | Withdrawal))
+        self._queue.extendleft(entry for entry in reversed(batch) if entry.is_kept)
         for entry in batch:
-            if not isinstance(entry, Settlement | Withdrawal):
+            if not entry.is_kept:
                 self._refuse(entry, _DOWN)
 
     async def _recover(self) -> None:

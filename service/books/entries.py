@@ -39,6 +39,11 @@ class Entry:
     team: str
     done: "asyncio.Future[Any]" = field(init=False)
 
+    @property
+    def is_kept(self) -> bool:
+        """It tells what has happened already, so it is kept until it is durable, whatever the database does."""
+        return False
+
 
 @dataclass(slots=True, eq=False)
 class Admission(Entry):
@@ -78,6 +83,11 @@ class Settlement(Entry):
     outcome: Record
     usage: Usage
 
+    @property
+    def is_kept(self) -> bool:
+        """See `Entry`."""
+        return True
+
 
 @dataclass(slots=True, eq=False)
 class Withdrawal(Entry):
@@ -89,6 +99,11 @@ class Withdrawal(Entry):
 
     admission: Admission
 
+    @property
+    def is_kept(self) -> bool:
+        """See `Entry`."""
+        return True
+
 
 @dataclass(slots=True, eq=False)
 class Note(Entry):
@@ -97,6 +112,12 @@ class Note(Entry):
     record: Record
     usages: tuple[Usage, ...] = ()
     zone: ZoneInfo = UTC
+    keep: bool = False
+
+    @property
+    def is_kept(self) -> bool:
+        """See `Entry`."""
+        return self.keep
 
 
 @dataclass(slots=True, eq=False)
@@ -104,3 +125,9 @@ class Work(Entry):
     """A change of its own kind, such as an adjustment, in a transaction alone; `done` gives what *act* returned."""
 
     act: Callable[[Transaction], Awaitable[tuple[Any, Record | None]]]
+    keep: bool = False
+
+    @property
+    def is_kept(self) -> bool:
+        """See `Entry`."""
+        return self.keep

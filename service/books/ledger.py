@@ -51,6 +51,9 @@ SELECT COALESCE((SELECT frozen_at_us FROM budget WHERE budget_id = $1), 0), cloc
 _HELD = """
 SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
 WHERE budget_id = $1 AND period_start_us = $2 AND state = 'open'"""
+_FORFEITED = """
+SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
+WHERE budget_id = $1 AND period_start_us = $2 AND state = 'forfeited'"""
 _KNOW = "INSERT INTO budget (budget_id, frozen_at_us) VALUES ($1, 0) ON CONFLICT (budget_id) DO NOTHING"
 _LOCK = "UPDATE budget SET frozen_at_us = frozen_at_us WHERE budget_id = $1 RETURNING frozen_at_us, clock_us()"
 _NEIGHBOURS = """
@@ -147,6 +150,11 @@ async def hold_each(tx: Transaction, admissions: Sequence[tuple[Admission, Perio
 async def held(tx: Transaction, budget_id: str, period_start_us: int) -> int:
     """Sum of the holds of the attempts under way."""
     return int((await tx.fetch(_HELD, budget_id, period_start_us))[0][0])
+
+
+async def forfeited(tx: Transaction, budget_id: str, period_start_us: int) -> int:
+    """Sum of the holds that stay charged because nobody knows what their attempts cost."""
+    return int((await tx.fetch(_FORFEITED, budget_id, period_start_us))[0][0])
 
 
 async def standing(tx: Transaction, budget_id: str, zone: ZoneInfo) -> Standing:

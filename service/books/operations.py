@@ -14,7 +14,7 @@ from service.books.period import Period
 from service.books.records import Record
 from service.storage.database import Transaction
 
-_KNOWN = "SELECT budget_id, amount_nanos FROM budget_adjust WHERE adjust_id = $1"
+_KNOWN = "SELECT budget_id, amount_nanos, period_start_us FROM budget_adjust WHERE adjust_id = $1"
 _ADJUST = """
 INSERT INTO budget_adjust (adjust_id, budget_id, period_start_us, amount_nanos, at_us, principal, note)
 VALUES ($1, $2, $3, $4, clock_us(), $5, $6)"""
@@ -23,10 +23,12 @@ UPDATE budget_period SET committed_nanos = committed_nanos WHERE budget_id = $1 
 RETURNING committed_nanos"""
 _MOVE = """
 UPDATE budget_period SET committed_nanos = committed_nanos + $1 WHERE budget_id = $2 AND period_start_us = $3"""
-_COMMITTED = "SELECT committed_nanos FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
+_ROW = "SELECT period_end_us, committed_nanos FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
 _PAST = """
-INSERT INTO budget_period (budget_id, period_start_us, period_end_us, committed_nanos, frozen) VALUES ($1, $2, $3, 0, 0)
+INSERT INTO budget_period (budget_id, period_start_us, period_end_us, committed_nanos, frozen)
+SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), 0, 0 WHERE CAST($3 AS BIGINT) <= clock_us()
 ON CONFLICT (budget_id, period_start_us) DO NOTHING"""
+_ENDED = "SELECT 1 FROM budget_period WHERE budget_id = $1 AND period_start_us = $2 AND period_end_us <= clock_us()"
 _FREEZE = """
 UPDATE budget SET frozen_at_us = CASE WHEN $1 = 1 THEN clock_us() ELSE 0 END
 WHERE budget_id = $2 AND (frozen_at_us > 0) <> ($1 = 1)
@@ -69,16 +71,17 @@ def adjustment(
 
     async def act(tx: Transaction) -> tuple[Held, Record | None]:
         known = await tx.fetch(_KNOWN, request_id)
-        if known and known[0] != (budget_id, amount_nanos):
-            raise RequestIdReused(request_id)
-        period = day or (await ledger.in_force(tx, budget_id, zone)).period
         if known:
-            return await _held(tx, budget_id, zone, period), None
+            budget, nanos, start_us = known[0]
+            if (budget, nanos) != (budget_id, amount_nanos) or (day is not None and day.start_us != start_us):
+                raise RequestIdReused(request_id)
+            return await _held(tx, budget_id, zone, start_us), None
+        period = await _period(tx, budget_id, zone, day)
         await _move(tx, budget_id, period, amount_nanos)
         await tx.fetch(_ADJUST, request_id, budget_id, period.start_us, amount_nanos, by.principal, by.note)
         body = {"event": "adjusted", "adjust_id": request_id, "amount_nanos": amount_nanos,
                 "period_start_us": period.start_us, "principal": by.principal, "note": by.note}  # fmt: skip
-        return await _held(tx, budget_id, zone, period), Record("notice", "", budget_id, orjson.dumps(body))
+        return await _held(tx, budget_id, zone, period.start_us), Record("notice", "", budget_id, orjson.dumps(body))
 
     return Work(budget_id, act)
 
@@ -104,8 +107,6 @@ def freeze(budget_id: str, zone: ZoneInfo, by: Operator, *, frozen: bool) -> Wor
 
 
 async def _move(tx: Transaction, budget_id: str, period: Period, amount_nanos: int) -> None:
-    if amount_nanos > 0:
-        await tx.fetch(_PAST, budget_id, period.start_us, period.end_us)
     rows = await tx.fetch(_LOCK, budget_id, period.start_us)
     committed_nanos = rows[0][0] if rows else 0
     # Asked once the row is locked. What attempts under way hold they give back themselves.
@@ -115,8 +116,19 @@ async def _move(tx: Transaction, budget_id: str, period: Period, amount_nanos: i
     await tx.fetch(_MOVE, amount_nanos, budget_id, period.start_us)
 
 
-async def _held(tx: Transaction, budget_id: str, zone: ZoneInfo, period: Period) -> Held:
+async def _period(tx: Transaction, budget_id: str, zone: ZoneInfo, day: Period | None) -> Period:
+    """The row to change: *day* if it is over by the database's clock, else the day in force."""
+    if day is not None:
+        await tx.fetch(_PAST, budget_id, day.start_us, day.end_us)
+        if await tx.fetch(_ENDED, budget_id, day.start_us):
+            return day
+    return (await ledger.in_force(tx, budget_id, zone)).period
+
+
+async def _held(tx: Transaction, budget_id: str, zone: ZoneInfo, period_start_us: int) -> Held:
     now = await ledger.standing(tx, budget_id, zone)
-    rows = await tx.fetch(_COMMITTED, budget_id, period.start_us)
-    shown = Standing(period, rows[0][0] if rows else 0, now.frozen_at_us)
-    return Held(shown, await ledger.held(tx, budget_id, period.start_us))
+    if now.period.start_us == period_start_us:
+        return Held(now, await ledger.held(tx, budget_id, period_start_us))
+    end_us, committed_nanos = (await tx.fetch(_ROW, budget_id, period_start_us))[0]
+    shown = Standing(Period(period_start_us, end_us), committed_nanos, now.frozen_at_us)
+    return Held(shown, await ledger.held(tx, budget_id, period_start_us))

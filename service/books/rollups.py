@@ -74,5 +74,5 @@ def _days(quarters: list[tuple[str | int, ...]]) -> list[tuple[str | int, ...]]:
     for row in quarters:
         key, measures = (row[0], *row[2:8]), row[8:]
         before = sums.get(key)
-        sums[key] = measures if before is None else tuple(map(add, before, measures))  # type: ignore[assignment, arg-type]
+        sums[key] = measures if before is None else tuple(map(add, before, measures))  # type: ignore[assignment]
     return sorted(key + measures for key, measures in sums.items())

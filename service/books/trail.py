@@ -63,7 +63,7 @@ async def write(tx: Transaction, pen: Pen, records: Sequence[Record], now_us: in
         rows.append((writer_id, seq, kind, call_id, team, at_us, body.decode(), before))
         seq += 1
     await tx.execute_each(_INSERT, rows)
-    kinds = [record.kind for record in records]
+    kinds: list[str] = [record.kind for record in records]
     counts = [kinds.count(kind) for kind in _KINDS]
     if begins:
         await tx.fetch(_BEGIN, writer_id, at_us, seq - 1, before, *counts)

@@ -44,6 +44,9 @@ class Metrics:
             ("code",),
             registry=self.registry,
         )
+        self._alerts = Counter(
+            "cohort_alerts", "What somebody should look at, by kind.", ("alert", "team"), registry=self.registry
+        )
         self._lag = Histogram(
             "cohort_loop_lag_seconds", "How much later than asked the event loop woke up.",
             buckets=_LAG_SECONDS, registry=self.registry,
@@ -71,6 +74,10 @@ class Metrics:
     def attempt_ended(self, team: str, status: int) -> None:
         """One HTTP request to Cohere ended."""
         self._attempts_of(team, str(status)).inc()
+
+    def alert_raised(self, kind: str, team: str) -> None:
+        """Something happened that somebody should look at."""
+        self._alerts.labels(kind, team).inc()
 
     def drained(self, outcome: Outcome) -> None:
         """A detached attempt ended."""

@@ -1,0 +1,200 @@
+"""Opens the books and keeps house beside the calls: notices, forfeits, the clock, checkpoints, prices."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import structlog
+
+from service.audit_keys import AuditKeys
+from service.books import forfeits, ledger
+from service.books.alerts import Alerts
+from service.books.books import Books
+from service.books.checkpoint_file import CheckpointFile
+from service.books.checkpointer import Checkpointer
+from service.books.clock import DatabaseClock
+from service.books.committer import Committer
+from service.books.content import ContentHasher
+from service.books.entries import Note, Work
+from service.books.records import Record
+from service.books.refusals import Refusals
+from service.books.signing import SigningKey
+from service.config import ConfigError, LoadedConfig
+from service.pricing.book import PriceBook
+from service.snapshot import Snapshot
+from service.storage.database import Database, Transaction
+from service.storage.errors import DatabaseUnavailable, StorageError
+from service.storage.migrate import migrate
+from service.storage.opening import open_database
+
+NOTICES_INTERVAL_S = 1.0
+CLOCK_INTERVAL_S = 10.0
+FORFEITS_INTERVAL_S = 60.0
+FLUSH_TIMEOUT_S = 10.0
+"""How long a stop waits for what is not durable yet; a database that restarts is back by then."""
+
+_PRICES = "SELECT body FROM price_book ORDER BY at_us DESC, version LIMIT 1"
+_KNOWN = "SELECT 1 FROM price_book WHERE version = $1"
+_KEEP_PRICES = """
+INSERT INTO price_book (version, at_us, body) VALUES ($1, clock_us(), $2) ON CONFLICT (version) DO NOTHING
+RETURNING version"""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Bookkeeping:
+    """The open books, and what goes with them."""
+
+    database: Database
+    committer: Committer
+    clock: DatabaseClock
+    hasher: ContentHasher
+    alerts: Alerts
+    books: Books = field(init=False)
+    refusals: Refusals = field(default_factory=Refusals)
+
+    def __post_init__(self) -> None:
+        self.books = Books(self.database, self.committer)
+
+    def take_over(self, snapshot: Snapshot) -> None:
+        """Notes a config that is about to come into force; its prices are durable before the first hold by them."""
+        prices = snapshot.price_book
+
+        async def act(tx: Transaction) -> tuple[None, Record | None]:
+            if not await tx.fetch(_KEEP_PRICES, prices.version, prices.body):
+                return None, None
+            body = {"event": "prices_changed", "price_version": prices.version}
+            return None, Record("notice", "", "", orjson.dumps(body))
+
+        self.books.submit(Work("", act, keep=True))
+        body = {"event": "reloaded", "teams": len(snapshot.policies), "price_version": prices.version}
+        self.books.submit(Note("", Record("notice", "", "", orjson.dumps(body)), keep=True))
+
+    async def keep_house(self, snapshot: Callable[[], Snapshot], call_us_max: int) -> None:
+        """Does what is due, until cancelled.
+
+        Args:
+            snapshot: What is in force now.
+            call_us_max: How long an attempt can be open while its process lives.
+        """
+        rounds = 0
+        while True:
+            await asyncio.sleep(NOTICES_INTERVAL_S)
+            rounds += 1
+            try:
+                self._give_notice()
+                if rounds % CLOCK_INTERVAL_S == 0:
+                    self.clock.follow(await self.database.now_us())
+                if rounds % FORFEITS_INTERVAL_S == 0:
+                    await self.forfeit(call_us_max)
+                    await self._tell_forfeited(snapshot())
+            except StorageError as error:
+                _log.warning("housekeeping not done", problem=str(error))
+            except Exception as error:  # the next round may be better
+                _log.error("housekeeping failed", exc_info=error)
+
+    async def forfeit(self, open_longer_than_us: int) -> None:
+        """Marks what no process will end any more."""
+        teams = await self.database.read(lambda tx: forfeits.overdue_teams(tx, open_longer_than_us))
+        for team in teams:
+            while await self.committer.submit(forfeits.forfeit(team, open_longer_than_us)) == forfeits.ATTEMPTS_MAX:
+                pass
+
+    async def close(self) -> None:
+        """Writes what is left, says what could not be written, and closes the database."""
+        self._give_notice()
+        left = await self.committer.close(FLUSH_TIMEOUT_S)
+        if left:
+            _log.critical("records not written", entries=left)
+        await self.database.close()
+
+    def _give_notice(self) -> None:
+        for source, count in self.refusals.bursts():
+            self.alerts.refused_credentials(source, count)
+        for note in self.refusals.notices():
+            self.books.submit(note)
+
+    async def _tell_forfeited(self, snapshot: Snapshot) -> None:
+        for team, budget in snapshot.budgets.items():
+
+            async def look(tx: Transaction, team: str = team) -> None:
+                now = await ledger.standing(tx, team, snapshot.budgets[team].zone)
+                nanos = await ledger.forfeited(tx, team, now.period.start_us)
+                self.alerts.forfeited(team, now.period, nanos, snapshot.budgets[team].limit_nanos)
+
+            if budget.limit_nanos:
+                await self.database.read(look)
+
+
+@contextlib.asynccontextmanager
+async def bookkeeping(
+    loaded: LoadedConfig, keys: AuditKeys, alerts: Alerts, told: Callable[[bool], None]
+) -> AsyncIterator[Bookkeeping]:
+    """Opens the books; leaving the context writes what is left and closes them.
+
+    Args:
+        loaded: The config.
+        keys: The audit trail's.
+        alerts: Told of what somebody should look at.
+        told: Called with False when the database fails, with True when it works again.
+
+    Raises:
+        ConfigError: The database cannot be opened.
+    """
+    try:
+        database = await open_database(*database_of(loaded))
+        await migrate(database)
+        clock = DatabaseClock(await database.now_us())
+    except (StorageError, ValueError) as error:
+        raise ConfigError([f"books.database: {error}"]) from None
+    for warning in database.warnings:
+        _log.warning("database", problem=warning)
+    kept = Bookkeeping(database, Committer(database, clock, told), clock, ContentHasher(keys.hmac_key), alerts)
+    try:
+        if database.engine == "sqlite":
+            await kept.forfeit(0)  # one process has the file, so what is open was its predecessor's
+        yield kept
+    finally:
+        await kept.close()
+
+
+def database_of(loaded: LoadedConfig) -> tuple[str, str | None]:
+    """The URL and the password of the config's database.
+
+    Raises:
+        SecretMissing: The password's source holds none.
+    """
+    books = loaded.config.books
+    kind, _, path = books.database.partition(":")
+    url = f"sqlite:{loaded.path(Path(path)).resolve()}" if kind == "sqlite" else books.database
+    return url, loaded.secret(books.database_password).read() if books.database_password else None
+
+
+def checkpointer_of(loaded: LoadedConfig, keys: AuditKeys, kept: Bookkeeping) -> Checkpointer:
+    """What makes the checkpoints; a failing sink is told, and stops nothing."""
+    file = CheckpointFile(loaded.path(loaded.config.audit.checkpoint_file))
+
+    def failed(place: str, error: Exception) -> None:
+        kept.alerts.failed("checkpoint", f"{place}: {error}")
+
+    return Checkpointer(kept.database, SigningKey(keys.signing_key), file, failed)
+
+
+async def last_prices(database: Database, version: str) -> PriceBook | None:
+    """The price book that was taken into force last, if *version* never was; what is known needs no comparison."""
+
+    async def look(tx: Transaction) -> str | None:
+        if await tx.fetch(_KNOWN, version):
+            return None
+        rows = await tx.fetch(_PRICES)
+        return rows[0][0] if rows else None
+
+    try:
+        body = await database.read(look)
+    except DatabaseUnavailable as error:
+        raise ConfigError([f"books.database: {error}"]) from None
+    return None if body is None else PriceBook.parse(body)

@@ -1,0 +1,73 @@
+"""Patterns that somebody should look at: one structured log line each, and a counter."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import structlog
+
+from service.books.period import Period
+
+Kind: TypeAlias = Literal[
+    "call_cost", "budget_80", "budget_100", "refused_credentials", "forfeited_share", "overrun", "checkpoint", "disk"
+]
+
+BURST = 100
+"""Refused credentials of one source within a second."""
+FORFEITED_PERCENT = 1
+"""Of the day's limit, from which on unresolved attempts are told."""
+
+_log = structlog.get_logger()
+
+
+class Alerts:
+    """Raises alerts; one that lasts is raised once for each budget and day.
+
+    Args:
+        raised: Counts them.
+        call_cost_nanos: From which on a single call is told; asked each time, for a reload may change it.
+    """
+
+    def __init__(self, raised: Callable[[Kind, str], None], call_cost_nanos: Callable[[], int]) -> None:
+        self._raised = raised
+        self._call_cost_nanos = call_cost_nanos
+        self._told: dict[tuple[str, Kind], int] = {}
+
+    def settled(self, team: str, call_id: str, cost_nanos: int, hold_nanos: int) -> None:
+        """An attempt cost so much."""
+        if cost_nanos >= self._call_cost_nanos():
+            self._raise("call_cost", team, call_id=call_id, cost_nanos=cost_nanos)
+        if cost_nanos > hold_nanos:
+            self._raise("overrun", team, call_id=call_id, cost_nanos=cost_nanos, hold_nanos=hold_nanos)
+
+    def committed(self, team: str, period: Period, committed_nanos: int, limit_nanos: int) -> None:
+        """So much of a day is spent and held."""
+        if committed_nanos * 100 >= limit_nanos * 80:
+            kind: Kind = "budget_100" if committed_nanos >= limit_nanos else "budget_80"
+            self._once(kind, team, period, committed_nanos=committed_nanos, limit_nanos=limit_nanos)
+
+    def spent(self, team: str, period_start_us: int, limit_nanos: int) -> None:
+        """A hold did not fit into what is left of a day."""
+        self._once("budget_100", team, Period(period_start_us, period_start_us), limit_nanos=limit_nanos)
+
+    def forfeited(self, team: str, period: Period, forfeited_nanos: int, limit_nanos: int) -> None:
+        """So much of a day is charged for attempts whose cost nobody knows."""
+        if forfeited_nanos * 100 > limit_nanos * FORFEITED_PERCENT:
+            self._once("forfeited_share", team, period, forfeited_nanos=forfeited_nanos, limit_nanos=limit_nanos)
+
+    def refused_credentials(self, source: str, count: int) -> None:
+        """So many credentials of one source were refused within a second."""
+        if count >= BURST:
+            self._raise("refused_credentials", "", source=source, count=count)
+
+    def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
+        """Something beside the calls does not work."""
+        self._raise(kind, "", problem=problem)
+
+    def _once(self, kind: Kind, team: str, period: Period, **figures: int) -> None:
+        if self._told.get((team, kind)) != period.start_us:
+            self._told[team, kind] = period.start_us
+            self._raise(kind, team, **figures)
+
+    def _raise(self, kind: Kind, team: str, **figures: object) -> None:
+        self._raised(kind, team)
+        _log.warning("alert", alert=kind, team=team, **figures)
