@@ -66,7 +66,12 @@ def warnings_of(snapshot: Snapshot, now: datetime.datetime) -> list[str]:
         snapshot: What the config makes.
         now: With a time zone.
     """
-    return [*_database_warnings(snapshot), *_cohere_key_warnings(snapshot), *_access_key_warnings(snapshot, now)]
+    return [
+        *_database_warnings(snapshot),
+        *_price_warnings(snapshot),
+        *_cohere_key_warnings(snapshot),
+        *_access_key_warnings(snapshot, now),
+    ]
 
 
 def teams_table(snapshot: Snapshot) -> str:
@@ -130,6 +135,15 @@ def _database_warnings(snapshot: Snapshot) -> list[str]:
     if not url.host or is_loopback(url.host) or url.query.get("sslmode") in {"verify-ca", "verify-full"}:
         return []
     return ["books.database: without ?sslmode=verify-full whoever is between here and the database can change it"]
+
+
+def _price_warnings(snapshot: Snapshot) -> list[str]:
+    return [
+        f"teams.{name}.models: every call of {model} will be refused: {snapshot.price_book.how_to_price(model)}"
+        for name, team in sorted(snapshot.loaded.config.teams.items())
+        for model in sorted(team.models)
+        if snapshot.price_book.price_of(model) is None
+    ]
 
 
 def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:

@@ -22,6 +22,7 @@ from service.audit_keys import new_signing_key
 from service.cli.access_key import created
 from service.cli.defaults import ACCESS_KEY_FILE, LISTEN, METRICS_LISTEN, SANDBOX_LISTEN
 from service.config import ACCESS_KEY_LIFETIME_MAX, ConfigError, LoadedConfig
+from service.pricing import book as price_book
 
 _SECRETS = ("pepper", "audit-hmac.key", "audit-signing.key", ACCESS_KEY_FILE)
 _FILES = (*_SECRETS, "sandbox_key", "cohort.toml", "sandbox.toml")
@@ -130,10 +131,11 @@ def _create(path: Path, addresses: Addresses, now: datetime.datetime) -> None:
     _write(path / "audit-signing.key", new_signing_key(), mode=0o600)
     production = next(key for key in WELL_KNOWN if key.name == "sandbox-production")
     _write(path / "sandbox_key", production.secret, mode=0o600)
+    prices = price_book.load()
     shared = {
         "listen": addresses.listen or LISTEN,
         "metrics": addresses.metrics or METRICS_LISTEN,
-        "models": "\n".join(f'  "{name}",' for name in MODELS),
+        "models": "\n".join(f'  "{name}",' for name in MODELS if prices.price_of(name)),
     }
     sandbox_url = f"http://{addresses.sandbox or SANDBOX_LISTEN}"
     real = _TEMPLATE.format(**shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", books="cohort")

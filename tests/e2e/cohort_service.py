@@ -35,6 +35,22 @@ MODELS = (
 )
 CAP = 500
 BUDGET_USD = "1000"
+PRICES = """\
+version = "tests"
+[models."command-a-reasoning-08-2025"]
+usd_per_million_input_tokens = 2.50
+usd_per_million_output_tokens = 10.00
+[models."command-a-vision-07-2025"]
+usd_per_million_input_tokens = 2.50
+usd_per_million_output_tokens = 10.00
+[models."not-at-cohere"]
+endpoint = "chat"
+context_tokens = 128_000
+output_tokens_max = 4_096
+usd_per_million_input_tokens = 2.50
+usd_per_million_output_tokens = 10.00
+"""
+"""What the models cost that have no published price."""
 
 
 @dataclass
@@ -115,7 +131,7 @@ async def cohort(
     budget_usd: str = BUDGET_USD,
     zone: str = "UTC",
     database: str = "sqlite:cohort.db",
-    books: str = "",
+    books: str = 'prices = "prices.toml"',
     more: str = "",
 ) -> AsyncIterator[Cohort]:
     """Starts the sandbox and a service in front of it.
@@ -131,7 +147,7 @@ async def cohort(
         budget_usd: The demo team's daily budget.
         zone: Whose days they are.
         database: Where the books are kept.
-        books: More lines of [books].
+        books: More lines of [books]; `PRICES` lie in prices.toml.
         more: More tables.
     """
     if "drain_seconds" not in server:
@@ -143,6 +159,7 @@ async def cohort(
         expired_key, expired_lines = access_key_lines("demo", "old", ["chat"], days=-1)
         admin_key, admin_lines = access_key_lines("demo", "admin", ["admin"])
         (folder / "pepper").write_text(PEPPER)
+        (folder / "prices.toml").write_text(PRICES)
         if cohere_key is not None:
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(

@@ -90,6 +90,35 @@ def test_a_database_that_anyone_could_pretend_to_be_is_a_warning(url: str, warne
     assert [warning.partition(":")[0] for warning in warnings(file)] == (["books.database"] if warned else [])
 
 
+def test_a_model_without_a_price_is_a_warning_that_says_how_to_add_one(tmp_path: Path) -> None:
+    file = write_config(tmp_path, more=team("search", "env:GONE").replace("rerank-v3.5", "command-z") + GOOD_KEY)
+
+    unpriced, _ = warnings(file)
+
+    assert unpriced.startswith("teams.search.models: every call of command-z will be refused: ")
+    assert '[models."command-z"]' in unpriced
+
+
+def test_a_price_of_ones_own_is_a_price(tmp_path: Path) -> None:
+    file = write_config(tmp_path, more=GOOD_KEY)
+    text = file.read_text().replace("command-a-03-2025", "command-a-reasoning-08-2025")
+    file.write_text(text.replace("[books]", '[books]\nprices = "prices.toml"'))
+    (tmp_path / "prices.toml").write_text(
+        'version = "ours"\n[models."command-a-reasoning-08-2025"]\n'
+        "usd_per_million_input_tokens = 2.5\nusd_per_million_output_tokens = 10\n"
+    )
+
+    assert warnings(file) == []
+
+
+def test_prices_that_cannot_be_used_would_not_start(tmp_path: Path) -> None:
+    file = write_config(tmp_path)
+    file.write_text(file.read_text().replace("[books]", '[books]\nprices = "prices.toml"'))
+
+    with pytest.raises(ConfigError, match=r"^books\.prices: .*prices\.toml: No such file"):
+        checked(config.load(file, {}))
+
+
 def test_a_config_that_lets_nobody_in_is_a_warning(tmp_path: Path) -> None:
     (warning,) = warnings(write_config(tmp_path))
 

@@ -8,6 +8,7 @@ import pytest
 
 from clients.sandbox.keys import WELL_KNOWN, KeyState
 from service.audit_keys import audit_keys_of
+from service.cli.defaults import CHAT_MODEL
 from service.cli.demo_folder import Addresses, DemoFolder, opened
 from service.config import ConfigError
 from service.identity.scopes import SCOPES_OF_RPC
@@ -61,6 +62,14 @@ def test_the_sandbox_config_holds_a_key_that_the_sandbox_accepts(folder: DemoFol
 
     assert loaded.config.cohere.base_url == "http://127.0.0.1:9465"
     assert loaded.secret(loaded.config.teams["demo"].cohere_key).read() in active
+
+
+def test_every_model_of_the_demo_has_a_price(folder: DemoFolder) -> None:
+    snapshot = snapshot_of(folder.config(sandbox=True))
+
+    models = snapshot.loaded.config.teams["demo"].models
+    assert CHAT_MODEL in models
+    assert all(snapshot.price_book.price_of(model) for model in models)
 
 
 def test_both_configs_have_working_audit_keys_and_books_of_their_own(folder: DemoFolder) -> None:
