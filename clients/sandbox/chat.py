@@ -9,6 +9,7 @@ import orjson
 from clients.sandbox import chat_request, chat_usage, quoting, schema, streaming, tokens, vectors
 from clients.sandbox.answer import Answer
 from clients.sandbox.chat_request import ChatRequest, texts_of
+from clients.sandbox.errors import invalid
 from clients.sandbox.reply import Reply
 
 _GREETINGS = frozenset(("hi", "hello", "hey", "greetings"))
@@ -28,6 +29,9 @@ def answer(body: dict[str, Any], answer_id: str) -> Answer:
     request = chat_request.read(body)
     reply = _reply(request)
     usage = chat_usage.usage_of(request, reply)
+    prompt_tokens, tokens_max = usage["tokens"]["input_tokens"], request.model.context_tokens
+    if prompt_tokens > tokens_max:
+        raise invalid(f"too many tokens: the prompt has {prompt_tokens} tokens, the maximum is {tokens_max} tokens.")
     units = usage["billed_units"]
     return Answer(
         reply.unary(answer_id, usage),

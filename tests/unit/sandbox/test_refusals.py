@@ -28,6 +28,7 @@ RERANK: dict[str, Any] = {"model": "rerank-v3.5", "query": "q", "documents": ["a
         ({"messages": [{"role": "user", "content": [PICTURE]}]}, "does not support images"),
         ({"messages": [{"role": "assistant"}]}, "messages[0].content or tool_calls is required"),
         ({"messages": [USER, {"role": "tool", "content": "x"}]}, "messages[1].tool_call_id is required"),
+        ({"messages": [{"role": "user", "content": "a " * 256_000}]}, "too many tokens: the prompt has 256067 tokens"),
         ({"temperature": 1.5}, "temperature must be between 0 and 1"),
         ({"p": 0}, "p must be between 0.01 and 0.99"),
         ({"k": 501}, "k must be between 0 and 500"),
