@@ -113,7 +113,8 @@ class Checkpointer:
         async def draft(tx: Transaction) -> Checkpoint | int:
             last = await _last(tx)
             left_us = last.at_us + self._interval_us - last.now_us
-            if left_us > 0 and not due:
+            # More than a whole interval is left after the database's clock has been set back.
+            if 0 < left_us <= self._interval_us and not due:
                 return left_us
             return await _draft(tx, last, self._key.public.key_id)
 
@@ -172,7 +173,7 @@ async def _draft(tx: Transaction, last: _Last, key_id: str) -> Checkpoint:
         at_us=last.now_us,
         previous=last.hash,
         key_id=key_id,
-        heads=[Head(*row) for row in await tx.fetch(_HEADS, last.at_us - COMMIT_LAG_US)],
+        heads=[Head(*row) for row in await tx.fetch(_HEADS, min(last.at_us, last.now_us) - COMMIT_LAG_US)],
         records=(await tx.fetch(_COUNTS))[0],
         committed=[Committed(*row) for row in await tx.fetch(_COMMITTED, last.now_us)],
     )
