@@ -4,7 +4,7 @@ from service.pricing.book import PriceBook
 from service.pricing.model_price import UNIT_OF_NAME, ModelPrice
 
 FACTOR_MAX = 5
-"""Lists have shown prices off by 1,000, input and output swapped (by 4), and a cent for a dollar."""
+"""Prices of models have moved by less; mistakes move them by 10 or 1,000, as in catalogues with 100.00 for 0.10."""
 
 
 def check_moves(before: PriceBook | None, after: PriceBook) -> list[str]:
@@ -38,11 +38,10 @@ def _problems(old: ModelPrice, new: ModelPrice, after: PriceBook) -> list[str]:
             continue
         unit = UNIT_OF_NAME[name]
         old_usd = unit.usd(old_picos)
-        how = (
-            f"is no longer {old_usd}, and in other units"
-            if new_picos is None
-            else (f"moves from {old_usd} to {unit.usd(new_picos)}, by more than {FACTOR_MAX} times")
-        )
+        if new_picos is None:
+            how = f"is {old_usd} no longer, and in another unit"
+        else:
+            how = f"moves from {old_usd} to {unit.usd(new_picos)}, by more than {FACTOR_MAX} times"
         confirmation = f'[models."{new.model}".moved_from] {unit.key} = {old_usd}'
         problems.append(f"models.{new.model}.{unit.key}: {how}; if this is meant, add {confirmation}")
     return problems
