@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 from cohort.v1.budget_pb2 import Budget
-from cohort.v1.usage_pb2 import Money
+from service.cli.amounts import dollars
 from service.cli.table import table
 from service.cli.times import told
-from service.money import nanos_of, usd_of
+from service.money import nanos_of
 
 BAR_CELLS = 20
 _COLUMNS = ("BUDGET", "LIMIT", "SPENT", "HELD", "AVAILABLE", "SPENT █ HELD ▒ LEFT ░", "RESETS AT")
@@ -26,12 +26,6 @@ def budget_table(budgets: Iterable[Budget]) -> str:
         for budget in budgets
     ]
     return table(_COLUMNS, rows, right=_AMOUNTS)
-
-
-def dollars(amount: Money) -> str:
-    """An amount for people: `$12.50`, and as many decimals as it takes."""
-    usd = usd_of(nanos_of(amount))
-    return f"-${usd[1:]}" if usd.startswith("-") else f"${usd}"
 
 
 def _bar(budget: Budget) -> str:

@@ -59,5 +59,5 @@ def _run(arguments: argparse.Namespace) -> int:
         show(f"{as_json_line(response)}\n")
         return 0
     show("".join(f"{line}\n" for line in described(response, request)))
-    show_end(response.meta.billed_units, response.receipt.call_id)
+    show_end(response.meta.billed_units, response.receipt)
     return 0

@@ -5,7 +5,8 @@ from typing import TextIO
 
 from cohort.client import Assembly
 from cohort.v1.chat_pb2 import ChatResponse, ChatStreamResponse, Citation
-from cohort.v1.usage_pb2 import BilledUnits
+from cohort.v1.usage_pb2 import BilledUnits, Receipt
+from service.cli.amounts import dollars
 
 _CONTROLS: dict[int, str] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd")
 _CONTROLS |= {ord("\n"): "\n", ord("\t"): "\t"}
@@ -26,10 +27,15 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def show_end(billed_units: BilledUnits, call_id: str, finish_reason: str = "") -> None:
-    """Tells on stderr what Cohere billed, and the id of the call."""
+def show_end(billed_units: BilledUnits, receipt: Receipt, finish_reason: str = "") -> None:
+    """Tells on stderr what Cohere billed, what that cost and leaves of the budget, and the id of the call."""
     units = ", ".join(f"{value:.15g} {field.name}" for field, value in billed_units.ListFields())
-    facts = [finish_reason, f"billed: {units}" if units else "billed units not reported", f"call {call_id}"]
+    facts = [finish_reason, f"billed: {units}" if units else "billed units not reported"]
+    if receipt.HasField("cost"):
+        facts.append(f"cost {dollars(receipt.cost)}")
+    if receipt.HasField("budget_remaining"):
+        facts.append(f"{dollars(receipt.budget_remaining)} left")
+    facts.append(f"call {receipt.call_id}")
     show(f"[{' | '.join(fact for fact in facts if fact)}]\n", sys.stderr)
 
 
@@ -90,7 +96,7 @@ class ChatPrinter:
             show(f"{call.function.name}({call.function.arguments})\n")
         for citation in response.message.citations:
             show(_citation_line(citation), sys.stderr)
-        show_end(response.usage.billed_units, response.receipt.call_id, response.finish_reason)
+        show_end(response.usage.billed_units, response.receipt, response.finish_reason)
 
 
 def _citation_line(citation: Citation) -> str:

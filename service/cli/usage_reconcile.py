@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cohort.v1.get_usage_pb2 import BilledCounts, GetUsageRequest, UsageDimension
 from service.cli import calling
-from service.cli.budget_table import dollars
+from service.cli.amounts import dollars
 from service.cli.commands import FAILED, NOT_STARTED, CommandFailed
 from service.cli.invoice import COLUMNS, Bill, Bills, Difference, InvoiceError, differences, invoice_of
 from service.cli.printing import show

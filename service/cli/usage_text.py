@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from cohort.v1.get_usage_pb2 import GetUsageResponse, Terms, UsageDimension, UsageFigures, UsageRow
-from service.cli.budget_table import BAR_CELLS, budget_table, dollars
+from service.cli.amounts import dollars
+from service.cli.budget_table import BAR_CELLS, budget_table
 from service.cli.table import table
 from service.cli.times import local, told
 from service.cli.usage_pages import budget_zone

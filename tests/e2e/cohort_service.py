@@ -132,6 +132,7 @@ async def cohort(
     zone: str = "UTC",
     database: str = "sqlite:cohort.db",
     books: str = 'prices = "prices.toml"',
+    prices: str = PRICES,
     more: str = "",
 ) -> AsyncIterator[Cohort]:
     """Starts the sandbox and a service in front of it.
@@ -147,7 +148,8 @@ async def cohort(
         budget_usd: The demo team's daily budget.
         zone: Whose days they are.
         database: Where the books are kept.
-        books: More lines of [books]; `PRICES` lie in prices.toml.
+        books: More lines of [books].
+        prices: What prices.toml holds.
         more: More tables.
     """
     if "drain_seconds" not in server:
@@ -159,7 +161,7 @@ async def cohort(
         expired_key, expired_lines = access_key_lines("demo", "old", ["chat"], days=-1)
         admin_key, admin_lines = access_key_lines("demo", "admin", ["admin"])
         (folder / "pepper").write_text(PEPPER)
-        (folder / "prices.toml").write_text(PRICES)
+        (folder / "prices.toml").write_text(prices)
         if cohere_key is not None:
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(

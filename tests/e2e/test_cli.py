@@ -103,7 +103,10 @@ async def test_answers_as_json_hold_the_receipt(
     await call(service, *argv, "--output", "json")
     (line,) = capsys.readouterr().out.splitlines()
 
-    assert orjson.loads(line)["receipt"] == {"call_id": service.lines()[0]["call_id"]}
+    receipt = orjson.loads(line)["receipt"]
+    assert receipt["call_id"] == service.lines()[0]["call_id"]
+    assert receipt["cost"]["nanos"] > 0
+    assert receipt["budget_remaining"]["currency_code"] == "USD"
 
 
 async def test_a_refusal_names_every_violation_and_the_call(

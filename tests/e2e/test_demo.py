@@ -14,6 +14,8 @@ import pytest
 from service.cli.demo_lines import QUESTION
 from tests.e2e.processes import COMMAND, ROOT, free_addresses, ran, started
 
+GROWING = ("log.jsonl", "sandbox.db", "sandbox-checkpoints.jsonl")
+"""What a demo writes into its folder as it runs."""
 TOOLS = os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")])
 
 
@@ -96,8 +98,8 @@ def test_a_second_start_reuses_the_folder_and_a_stop_ends_with_0(tmp_path: Path,
             assert process.ended() == 0
             assert "Traceback" not in process.output
             assert process.output.endswith("Stopping.\n")
-        files = (file for file in (tmp_path / ".cohort").iterdir() if file.name != "log.jsonl")
-        return {file.name: file.read_text() for file in files}
+        kept = (file for file in (tmp_path / ".cohort").iterdir() if not file.name.startswith(GROWING))
+        return {file.name: file.read_text() for file in kept}
 
     first, second = start(signal.SIGTERM), start(signal.SIGINT)
 

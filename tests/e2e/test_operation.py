@@ -191,7 +191,7 @@ async def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path) -
 
 
 async def test_a_taken_port_is_one_clear_problem(service: Cohort) -> None:
-    text = service.config_file.read_text().replace("127.0.0.1:0", service.target, 1)
+    text = service.config_file.read_text().replace("127.0.0.1:0", service.target, 1).replace("cohort.db", "other.db")
     other = service.folder / "other.toml"
     other.write_text(text)
     with pytest.raises(ConfigError) as raised:

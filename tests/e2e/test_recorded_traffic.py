@@ -44,12 +44,23 @@ async def replayed(recording: Recording, folder: Path) -> AsyncIterator[tuple[Co
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     model = json.dumps([recording.request["model"]])
-    port = runner.addresses[0][1]
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with cohort(folder, base_url=f"http://127.0.0.1:{port}", models=model) as service:
+        async with cohort(folder, base_url=url, models=model, prices=prices_of(recording)) as service:
             yield service, received
     finally:
         await runner.cleanup()
+
+
+def prices_of(recording: Recording) -> str:
+    """A price for the recorded model: some are no longer offered, one never was."""
+    lines = {
+        "/v2/chat": 'endpoint = "chat"\ncontext_tokens = 128_000\noutput_tokens_max = 4_096\n'
+        "usd_per_million_input_tokens = 1\nusd_per_million_output_tokens = 1\n",
+        "/v2/embed": 'endpoint = "embed"\nusd_per_million_input_tokens = 1\n',
+        "/v2/rerank": 'endpoint = "rerank"\ncontext_tokens = 4_096\nusd_per_thousand_search_units = 1\n',
+    }
+    return f'version = "recorded"\n[models."{recording.request["model"]}"]\n{lines[recording.path]}'
 
 
 def request_of(recording: Recording) -> Any:

@@ -6,8 +6,9 @@ import pytest
 from google.protobuf import json_format
 
 from cohort.v1.chat_pb2 import ChatResponse, ChatStreamResponse
-from cohort.v1.usage_pb2 import BilledUnits
+from cohort.v1.usage_pb2 import BilledUnits, Receipt
 from service.cli.printing import ChatPrinter, show, show_end
+from service.money import money_of
 
 
 class Terminal(io.StringIO):
@@ -123,12 +124,20 @@ def test_a_file_or_pipe_gets_the_text_as_it_is() -> None:
 
 
 def test_units_that_were_not_reported_are_not_taken_for_zero(capsys: pytest.CaptureFixture[str]) -> None:
-    show_end(BilledUnits(), "call-1")
+    show_end(BilledUnits(), Receipt(call_id="call-1"))
 
     assert capsys.readouterr().err == "[billed units not reported | call call-1]\n"
 
 
 def test_a_unit_of_zero_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    show_end(BilledUnits(input_tokens=12345678, image_tokens=0), "call-1")
+    show_end(BilledUnits(input_tokens=12345678, image_tokens=0), Receipt(call_id="call-1"))
 
     assert capsys.readouterr().err == "[billed: 12345678 input_tokens, 0 image_tokens | call call-1]\n"
+
+
+def test_what_a_call_cost_is_told_to_the_nano_dollar(capsys: pytest.CaptureFixture[str]) -> None:
+    receipt = Receipt(call_id="call-1", cost=money_of(395_000), budget_remaining=money_of(4_999_605_000))
+
+    show_end(BilledUnits(input_tokens=6), receipt)
+
+    assert capsys.readouterr().err == "[billed: 6 input_tokens | cost $0.000395 | $4.999605 left | call call-1]\n"
