@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.load import CallsFailed
-from bench.workloads import CALL_ID, Workload
+from bench.workloads import RECEIPT, Workload
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 
 _DEADLINE_S = 30
@@ -27,14 +27,14 @@ def call_once(workload: Workload, port: int, access_key: str) -> None:
             messages = list(answer) if workload.streams else [answer]
         except grpc.RpcError as error:
             raise CallsFailed(f"{workload.name}: {error}") from None
-    if tuple(map(_without_call_id, messages)) != workload.messages:
+    if tuple(map(_with_our_receipt, messages)) != workload.messages:
         raise CallsFailed(f"{workload.name}: the answer is not what the upstream said")
 
 
-def _without_call_id(message: Message) -> Message:
+def _with_our_receipt(message: Message) -> Message:
     holder: Any = getattr(message, "message_end", message)
     if holder is message or message.HasField("message_end"):
-        holder.receipt.call_id = CALL_ID
+        holder.receipt.CopyFrom(RECEIPT)
     return message
 
 

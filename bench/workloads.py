@@ -15,12 +15,18 @@ from clients.codec.embed import FloatsAs
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ChatResponse, ChatStreamResponse
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
+from cohort.v1.usage_pb2 import Money, Receipt
 
 CHAT_MODEL, EMBED_MODEL, RERANK_MODEL = "command-a-03-2025", "embed-v4.0", "rerank-v3.5"
 STREAM_EVENTS = 200
 DIMENSION = 1536
 
 CALL_ID = "00000000-0000-7000-8000-000000000000"
+RECEIPT = Receipt(
+    call_id=CALL_ID,
+    cost=Money(currency_code="USD", nanos=5_000_000),
+    budget_remaining=Money(currency_code="USD", units=999_999, nanos=123_456_789),
+)
 _SEED = 20250307
 _TEXT = "a ledger of calls holds every answer until the books say what Cohere billed for each of them"
 _USAGE = {
@@ -97,7 +103,7 @@ def chat_workload() -> Workload:
     )
     response = ChatResponse()
     chat.decode(answer, response)
-    response.receipt.call_id = CALL_ID
+    response.receipt.CopyFrom(RECEIPT)
     return Workload("Chat", "Chat", request, answer, (response,), calls=4000)
 
 
@@ -125,7 +131,7 @@ def stream_workload() -> Workload:
         message = ChatStreamResponse()
         stream.decode_event(payload, message)
         messages.append(message)
-    messages[-1].message_end.receipt.call_id = CALL_ID
+    messages[-1].message_end.receipt.CopyFrom(RECEIPT)
     return Workload("ChatStream", "ChatStream", request, answer + b"data: [DONE]\n\n", tuple(messages), calls=160)
 
 
@@ -152,7 +158,7 @@ def embed_workload(name: str, *, texts: int, calls: int = 1000) -> Workload:
     answer = answer_of({"base64": encoded})
     response = EmbedResponse()
     embed.decode(answer, response, request=request, floats_as=FloatsAs.BASE64)
-    response.receipt.call_id = CALL_ID
+    response.receipt.CopyFrom(RECEIPT)
     first_answer = answer_of({"float": numbers, "base64": encoded})
     return Workload(name, "Embed", request, answer, (response,), calls=calls, first_answer=first_answer)
 
@@ -171,7 +177,7 @@ def rerank_workload(name: str = "Rerank", *, documents: int = 25, document_words
     )
     response = RerankResponse()
     rerank.decode(answer, response)
-    response.receipt.call_id = CALL_ID
+    response.receipt.CopyFrom(RECEIPT)
     return Workload(name, "Rerank", request, answer, (response,), calls=4000)
 
 

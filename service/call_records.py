@@ -38,8 +38,10 @@ def units_of(billed: BilledUnits | None) -> Units:
     """Billed units as whole numbers; what is no count of anything is left out."""
     if billed is None:
         return NOTHING
-    counts = (getattr(billed, name) for name in UNITS)
-    return Units(*(int(count) if math.isfinite(count) and 0 <= count < 2**53 else 0 for count in counts))
+    counts = {
+        field.name: int(count) for field, count in billed.ListFields() if math.isfinite(count) and 0 <= count < 2**53
+    }
+    return Units(**counts)
 
 
 def admission_of(call: Call, quote: Quote, budget: BudgetTerms) -> Admission:

@@ -114,6 +114,8 @@ class Committer:
                 elif self._due:
                     await self._write(self._stuck.pop(self._due.pop()), STUCK_LOCK_TIMEOUT_S)
                 else:
+                    # One turn of the loop: what is ready to be submitted joins, and under load more share the commit.
+                    await asyncio.sleep(0)
                     await self._write(self._next_batch())
         finally:
             self._running = None

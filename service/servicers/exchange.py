@@ -10,7 +10,7 @@ from clients.errors import MalformedAnswer
 from clients.slot import Slot
 from clients.transport import Answer, Transport, cut_off, malformed
 from cohort.v1.chat_pb2 import ChatMessage, ChatResponse, ChatStreamResponse
-from service.books.content import ContentHash, ContentHasher
+from service.books.content import ContentHasher
 from service.call import Call
 from service.drain import EventWriter
 from service.offload import LARGE_BYTES, in_thread_if
@@ -61,10 +61,9 @@ class Exchange:
         call.debug_trace_id, call.upstream_warning = answer.debug_trace_id, answer.warning
         large = len(answer.body) > large_bytes
         try:
-            decoded, name = await in_thread_if(large, self._decoded, answer.body, decode, response, how)
+            decoded, call.answer_content = await in_thread_if(large, self._decoded, answer.body, decode, response, how)
         except MalformedAnswer as error:
             raise malformed(error) from None
-        call.answer_content = _described(name)
         return decoded
 
     async def stream(self, call: Call, slot: Slot, body: bytes, events: EventWriter, end: ChatStreamResponse) -> None:
@@ -90,28 +89,19 @@ class Exchange:
                 await events.write(event)
             if not end.HasField("message_end"):
                 raise cut_off()
-            call.answer_content = _described(text)
+            call.answer_content = {"bytes": text.bytes, "hmac": text.hex}
             await answer.finish()
 
     def _decoded(
         self, body: bytes, decode: Callable[..., R], response: Message, how: dict[str, Any]
-    ) -> tuple[R, ContentHash]:
+    ) -> tuple[R, dict[str, Any]]:
         decoded = decode(body, response, **how)
-        name = self._hasher.begin()
-        if isinstance(response, ChatResponse):
-            for piece in _texts_of(response.message):
-                name.add(piece.encode())
-        else:
-            name.add(body)
-        return decoded, name
+        content = _text_of(response.message).encode() if isinstance(response, ChatResponse) else body
+        return decoded, {"bytes": len(content), "hmac": self._hasher.of(content)}
 
 
-def _texts_of(message: ChatMessage) -> list[str]:
+def _text_of(message: ChatMessage) -> str:
     """A Chat's answer as its reader sees it; a stream's deltas are the same text in pieces."""
     if message.HasField("text"):
-        return [message.text]
-    return [block.text for block in message.content if block.HasField("text")]
-
-
-def _described(content: ContentHash) -> dict[str, Any]:
-    return {"bytes": content.bytes, "hmac": content.hex}
+        return message.text
+    return "".join(block.text for block in message.content if block.HasField("text"))
