@@ -8,7 +8,7 @@ from cohort.v1.rerank_pb2 import RerankRequest
 from service.books.errors import ModelNotPriced
 from service.pricing.book import PriceBook
 from service.pricing.model_price import ModelPrice
-from service.pricing.worst_case import worst_case_nanos
+from service.pricing.worst_case import UnitNotPriced, worst_case_nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,13 @@ def quote_of(prices: PriceBook, team: str, endpoint: str, request: ChatRequest |
     """Prices a request as it will be sent, `max_tokens` filled in.
 
     Raises:
-        ModelNotPriced: The price book has no price for the model.
+        ModelNotPriced: The price book has no price for the model, or none for all that the request can be billed.
     """
     price = prices.price_of(request.model)
     if price is None:
         raise ModelNotPriced(team, request.model, prices.version)
-    return Quote(endpoint, request.model, price, prices.version, worst_case_nanos(price, request))
+    try:
+        hold_nanos = worst_case_nanos(price, request)
+    except UnitNotPriced:
+        raise ModelNotPriced(team, request.model, prices.version) from None
+    return Quote(endpoint, request.model, price, prices.version, hold_nanos)
