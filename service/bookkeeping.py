@@ -54,11 +54,8 @@ class Bookkeeping:
     clock: DatabaseClock
     hasher: ContentHasher
     alerts: Alerts
-    books: Books = field(init=False)
+    books: Books
     refusals: Refusals = field(default_factory=Refusals)
-
-    def __post_init__(self) -> None:
-        self.books = Books(self.database, self.committer)
 
     def take_over(self, snapshot: Snapshot) -> None:
         """Notes a config that is about to come into force; its prices are durable before the first hold by them."""
@@ -132,7 +129,11 @@ class Bookkeeping:
 
 @contextlib.asynccontextmanager
 async def bookkeeping(
-    loaded: LoadedConfig, keys: AuditKeys, alerts: Alerts, told: Callable[[bool], None]
+    loaded: LoadedConfig,
+    keys: AuditKeys,
+    alerts: Alerts,
+    told: Callable[[bool], None],
+    waited: Callable[[str, float], None],
 ) -> AsyncIterator[Bookkeeping]:
     """Opens the books; leaving the context writes what is left and closes them.
 
@@ -141,6 +142,7 @@ async def bookkeeping(
         keys: The audit trail's.
         alerts: Told of what somebody should look at.
         told: Called with False when the database fails, with True when it works again.
+        waited: See `Books`.
 
     Raises:
         ConfigError: The database cannot be opened.
@@ -153,7 +155,9 @@ async def bookkeeping(
         raise ConfigError([f"books.database: {error}"]) from None
     for warning in database.warnings:
         _log.warning("database", problem=warning)
-    kept = Bookkeeping(database, Committer(database, clock, told), clock, ContentHasher(keys.hmac_key), alerts)
+    committer = Committer(database, clock, told)
+    books = Books(database, committer, waited)
+    kept = Bookkeeping(database, committer, clock, ContentHasher(keys.hmac_key), alerts, books)
     try:
         if database.engine == "sqlite":
             await kept.forfeit(0)  # one process has the file, so what is open was its predecessor's

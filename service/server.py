@@ -105,7 +105,12 @@ async def _opened(
     snapshot = snapshot_of(loaded)
     alerts = Alerts(metrics.alert_raised, lambda: reloader.snapshot.alert_cost_nanos)
     keys = audit_keys_of(loaded)
-    kept = await stack.enter_async_context(bookkeeping(loaded, keys, alerts, health.books_told))
+
+    def told(available: bool) -> None:  # noqa: FBT001 (a callback of one value)
+        health.books_told(available)
+        metrics.books_told(available)
+
+    kept = await stack.enter_async_context(bookkeeping(loaded, keys, alerts, told, metrics.books_waited))
     require_small_moves(await last_prices(kept.database, snapshot.price_book.version), snapshot.price_book)
     reloader = Reloader(snapshot, kept.take_over)
     kept.take_over(snapshot)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time
+from time import perf_counter
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -27,11 +28,15 @@ class Books:
     Args:
         database: Where they are kept.
         committer: Their only writer in this process.
+        waited: Told for how many seconds a call waited to `admit`, `settle` or `record`.
     """
 
-    def __init__(self, database: Database, committer: Committer) -> None:
+    def __init__(
+        self, database: Database, committer: Committer, waited: Callable[[str, float], object] = lambda *_: None
+    ) -> None:
         self._database = database
         self._committer = committer
+        self._waited = waited
 
     async def admit(self, admission: Admission, after: Settlement | None = None) -> Admitted:
         """Makes a hold and its intent durable; only then may anything be sent.
@@ -45,6 +50,7 @@ class Books:
         """
         if after is not None:
             self._committer.submit(after)
+        started_s = perf_counter()
         done = self._committer.submit(admission)
         try:
             admitted: Admitted = await done
@@ -54,6 +60,7 @@ class Books:
             if not done.cancelled() and done.exception() is None:
                 self._committer.submit(admission.voided(done.result()))
             raise
+        self._waited("admit", perf_counter() - started_s)
         return admitted
 
     async def settle(self, settlement: Settlement) -> Settled:
@@ -62,7 +69,7 @@ class Books:
         Raises:
             BooksUnavailable: It is not durable yet, after `ANSWER_WAIT_S`. It is kept until it is.
         """
-        settled: Settled = await self._within(self._committer.submit(settlement))
+        settled: Settled = await self._within("settle", self._committer.submit(settlement))
         return settled
 
     async def record(self, note: Note) -> None:
@@ -71,7 +78,7 @@ class Books:
         Raises:
             BooksUnavailable: The database does not answer.
         """
-        await self._within(self._committer.submit(note))
+        await self._within("record", self._committer.submit(note))
 
     def submit(self, entry: Entry) -> None:
         """Writes an entry that nobody waits for."""
@@ -112,13 +119,15 @@ class Books:
 
         return await self.read(look)
 
-    async def _within(self, done: "asyncio.Future[T]") -> T:
+    async def _within(self, step: str, done: "asyncio.Future[T]") -> T:
+        started_s = perf_counter()
         # asyncio.timeout does the same at ten times the cost, and every call waits here twice.
         timer = asyncio.get_running_loop().call_later(ANSWER_WAIT_S, _give_up, done)
         try:
             return await done
         finally:
             timer.cancel()
+            self._waited(step, perf_counter() - started_s)
 
 
 _PERIOD = """

@@ -14,6 +14,7 @@ from service.status import Outcome
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
 _LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1)
+_BOOKS_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _LAG_INTERVAL_S = 0.05
 
 
@@ -47,6 +48,14 @@ class Metrics:
         self._alerts = Counter(
             "cohort_alerts", "What somebody should look at, by kind.", ("alert", "team"), registry=self.registry
         )
+        self._books_waits = Histogram(
+            "cohort_books_wait_seconds", "Time until what a call wrote into the books was durable.", ("step",),
+            buckets=_BOOKS_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._books_available = Gauge(
+            "cohort_books_available", "1 while the books can be written, else 0.", registry=self.registry
+        )
+        self._books_available.set(1)
         self._lag = Histogram(
             "cohort_loop_lag_seconds", "How much later than asked the event loop woke up.",
             buckets=_LAG_SECONDS, registry=self.registry,
@@ -58,6 +67,7 @@ class Metrics:
         self._calls_of = functools.cache(self._calls.labels)
         self._durations_of = functools.cache(self._durations.labels)
         self._in_flight_of = functools.cache(self._in_flight.labels)
+        self._books_waits_of = functools.cache(self._books_waits.labels)
         self._attempts_of = functools.cache(self._attempts.labels)
 
     def call_started(self, call: Call) -> None:
@@ -74,6 +84,14 @@ class Metrics:
     def attempt_ended(self, team: str, status: int) -> None:
         """One HTTP request to Cohere ended."""
         self._attempts_of(team, str(status)).inc()
+
+    def books_waited(self, step: str, seconds: float) -> None:
+        """A call waited for the books: to `admit` or `settle` an attempt, or to `record` an answer."""
+        self._books_waits_of(step).observe(seconds)
+
+    def books_told(self, available: bool) -> None:  # noqa: FBT001 (a callback of one value)
+        """The books can be written, or can no longer."""
+        self._books_available.set(available)
 
     def alert_raised(self, kind: str, team: str) -> None:
         """Something happened that somebody should look at."""
