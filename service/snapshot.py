@@ -61,19 +61,26 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
 
     Args:
         loaded: The config.
-        before: The snapshot in force, whose Cohere keys in memory stay if their reference did not change.
+        before: The snapshot in force, whose Cohere keys in memory stay if their reference did not change, and from
+            whose prices the new ones do not move far.
 
     Raises:
-        ConfigError: A pepper cannot be read. A missing Cohere key is no such error: it stops its own team only.
+        ConfigError: With every pepper that cannot be read and every price that cannot be used. A missing Cohere key
+            is no such error: it stops its own team only.
     """
     config = loaded.config
+    problems: list[str] = []
+    peppers = _peppers(loaded, problems)
+    prices = _price_book(loaded, before, problems)
+    if prices is None or problems:
+        raise ConfigError(problems)
     return Snapshot(
         loaded=loaded,
-        access_keys=_access_keys(loaded),
+        access_keys=_access_keys(loaded, peppers),
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
-        price_book=_price_book(loaded, before),
+        price_book=prices,
         alert_cost_nanos=nanos_of_usd(config.books.alert_cost_usd),
     )
 
@@ -84,21 +91,22 @@ def require_small_moves(before: PriceBook | None, after: PriceBook) -> None:
     Raises:
         ConfigError: A price moves further than it may without being confirmed.
     """
-    problems = check_moves(before, after)
+    problems = [f"books.prices: {problem}" for problem in check_moves(before, after)]
     if problems:
         raise ConfigError(problems)
 
 
-def _access_keys(loaded: LoadedConfig) -> AccessKeys:
+def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
     peppers: dict[str, bytes] = {}
-    problems: list[str] = []
     for version, reference in loaded.config.peppers.items():
         try:
             peppers[version] = loaded.secret(reference).read().encode()
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
-    if problems:
-        raise ConfigError(problems)
+    return peppers
+
+
+def _access_keys(loaded: LoadedConfig, peppers: dict[str, bytes]) -> AccessKeys:
     records = []
     for key in loaded.config.access_keys:
         pepper_version, _, digest = key.hash.partition(":")
@@ -119,14 +127,17 @@ def _policy(name: str, team: TeamConfig) -> Policy:
     )
 
 
-def _price_book(loaded: LoadedConfig, before: Snapshot | None) -> PriceBook:
+def _price_book(loaded: LoadedConfig, before: Snapshot | None, problems: list[str]) -> PriceBook | None:
     override = loaded.config.books.prices
     try:
         prices = price_book.load(None if override is None else loaded.path(override))
+        require_small_moves(before.price_book if before else None, prices)
     except PriceBookError as error:
-        raise ConfigError([f"books.prices: {problem}" for problem in error.problems]) from None
-    if before is not None:
-        require_small_moves(before.price_book, prices)
+        problems += [f"books.prices: {problem}" for problem in error.problems]
+        return None
+    except ConfigError as error:
+        problems += error.problems
+        return None
     return prices
 
 

@@ -157,12 +157,14 @@ def test_peppers_keys_passwords_and_certificates_are_read_and_told_together(tmp_
     text = file.read_text().replace("sqlite:cohort.db", "postgresql://c@db/c")
     file.write_text(text.replace("[books]", '[books]\ndatabase_password = "env:NOT_SET"'))
     (tmp_path / "audit-hmac.key").write_text("short")
+    file.write_text(file.read_text().replace("[books]", '[books]\nprices = "gone.toml"'))
 
     with pytest.raises(ConfigError) as refused:
         checked(config.load(file, {}))
 
     assert refused.value.problems == [
         "peppers.1: env:GONE: the environment variable is not set",
+        f"books.prices: {tmp_path}/gone.toml: No such file or directory",
         "audit.hmac_key: shorter than 32 characters, so it could be guessed",
         "books.database_password: env:NOT_SET: the environment variable is not set",
         f"server.tls.certificate_file: {tmp_path}/gone.crt: No such file or directory",
