@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from service.books.period import period_at
+
 UTC = ZoneInfo("UTC")
 
 
@@ -28,10 +30,12 @@ def day(text: str) -> datetime.date:
 
 
 def timestamp(moment: datetime.datetime, zone: ZoneInfo) -> Timestamp:
-    """A written time as a point in time; one without a zone is meant in *zone*."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    """A written time as a point in time; one without a zone is meant in *zone*, where midnight begins the day."""
     stamp = Timestamp()
-    stamp.FromDatetime(aware.astimezone(datetime.UTC))
+    stamp.FromDatetime((moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(datetime.UTC))
+    if moment.tzinfo is None and moment.time() == datetime.time():
+        # In some places the clock skips midnight now and then: what begins a day is said by the budget.
+        stamp.FromMicroseconds(period_at(zone, stamp.ToMicroseconds()).start_us)
     return stamp
 
 

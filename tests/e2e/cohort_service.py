@@ -12,6 +12,7 @@ import grpc.aio
 import orjson
 
 from clients.sandbox import Fault, Sandbox
+from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service import config
 from service.identity import access_keys
@@ -19,6 +20,7 @@ from service.server import Running, running
 from tests.books_lines import books_lines
 
 if TYPE_CHECKING:
+    from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from cohort.v1.gateway_service_pb2_grpc import GatewayServiceAsyncStub
 
 PEPPER = "pepper-of-the-tests-0123456789abcdef"
@@ -73,6 +75,14 @@ class Cohort:
     @property
     def credentials(self) -> tuple[tuple[str, str], ...]:
         return (("x-api-key", self.access_key),)
+
+    def key(self, name: str) -> tuple[tuple[str, str], ...]:
+        """The credentials of another access key than that of `credentials`."""
+        return (("x-api-key", self.access_keys[name]),)
+
+    @property
+    def admin(self) -> "AdminServiceAsyncStub":
+        return AdminServiceStub(self.channel)
 
     @property
     def target(self) -> str:
