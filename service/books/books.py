@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from service.books import operations
@@ -69,7 +69,7 @@ class Books:
         Raises:
             BooksUnavailable: It is not durable yet, after `ANSWER_WAIT_S`. It is kept until it is.
         """
-        settled: Settled = await self._within("settle", self._committer.submit(settlement))
+        settled: Settled = await self._within("settle", settlement)
         return settled
 
     async def record(self, note: Note) -> None:
@@ -78,7 +78,7 @@ class Books:
         Raises:
             BooksUnavailable: The database does not answer.
         """
-        await self._within("record", self._committer.submit(note))
+        await self._within("record", note)
 
     def submit(self, entry: Entry) -> None:
         """Writes an entry that nobody waits for."""
@@ -119,10 +119,11 @@ class Books:
 
         return await self.read(look)
 
-    async def _within(self, step: str, done: "asyncio.Future[T]") -> T:
+    async def _within(self, step: str, entry: Entry) -> Any:
         started_s = perf_counter()
+        done = self._committer.submit(entry)
         # asyncio.timeout does the same at ten times the cost, and every call waits here twice.
-        timer = asyncio.get_running_loop().call_later(ANSWER_WAIT_S, _give_up, done)
+        timer = asyncio.get_running_loop().call_later(ANSWER_WAIT_S, _give_up, entry)
         try:
             return await done
         finally:
@@ -135,9 +136,9 @@ SELECT period_start_us, period_end_us FROM budget_period
 WHERE period_start_us <= $1 AND $1 < period_end_us AND budget_id = $2"""
 
 
-def _give_up(done: "asyncio.Future[T]") -> None:
-    if not done.done():
-        done.set_exception(BooksUnavailable("the record is not durable yet"))
+def _give_up(entry: Entry) -> None:
+    if not entry.done.done():
+        entry.done.set_exception(BooksUnavailable("the record is not durable yet", entry.team))
 
 
 def _ignore(done: "asyncio.Future[T]") -> None:

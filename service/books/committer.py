@@ -85,7 +85,7 @@ class Committer:
             self._queue.append(entry)
             self._start()
         else:
-            entry.done.set_exception(BooksUnavailable(_LOCKED if self.available else _DOWN))
+            entry.done.set_exception(BooksUnavailable(_LOCKED if self.available else _DOWN, entry.team))
         return entry.done
 
     async def close(self, timeout_s: float) -> int:
@@ -247,7 +247,7 @@ class Committer:
             return
         elif isinstance(result, HoldMissing):
             _log.critical("hold missing", team=entry.team, problem=str(result))
-            done.set_exception(BooksUnavailable("the database lost a hold"))
+            done.set_exception(BooksUnavailable("the database lost a hold", entry.team))
         elif isinstance(result, Exception):
             done.set_exception(result)
         else:
@@ -259,7 +259,7 @@ class Committer:
     @staticmethod
     def _refuse(entry: Entry, why: str) -> None:
         if not entry.done.done():
-            entry.done.set_exception(BooksUnavailable(why))
+            entry.done.set_exception(BooksUnavailable(why, entry.team))
 
 
 async def _clock(tx: Transaction) -> int:

@@ -74,7 +74,7 @@ async def _take_what_fits(
         taking_nanos = sum(admission.hold_nanos for admission, _ in result.taken)
         result.refused += await _refused(tx, now, committed, taking_nanos, [a for a in asked if a not in fitting])
         return
-    result.refused += [(a, BooksUnavailable("too many replicas want this budget at once")) for a in asked]
+    result.refused += [(a, BooksUnavailable("too many replicas want this budget at once", budget_id)) for a in asked]
 
 
 def _fitting(now: Standing, asked: Sequence[Admission]) -> list[Admission]:

@@ -1,7 +1,7 @@
 """Every ErrorReason, reached through a real channel, its details decoded; the table is held to be complete."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +9,15 @@ import grpc
 import grpc.aio
 import pytest
 
+import tests.e2e.book_reasons  # noqa: F401 - fills the table
 from cohort.v1.error_reason_pb2 import ErrorReason
-from cohort.v1.get_usage_pb2 import GetUsageRequest
 from tests.e2e.cohort_service import CAP, Cohort, cohort
+from tests.e2e.reason_cases import CASES, Reached, reaches
 from tests.e2e.requests import Refusal, chat, embed, refused, rerank, until
 
-Case = Callable[[Cohort], Awaitable[Refusal]]
 # Wide gaps between our refusal and the caller's own deadline, so that a slow machine sees ours.
 MARGINS_MS = {"DEADLINE_TOO_SHORT": 950, "DEADLINE_EXCEEDED": 1000}
-CASES: dict[str, tuple[grpc.StatusCode, Case]] = {}
-# Of budgets: nothing is charged to one yet.
-BEYOND = {
-    "BUDGET_SPENT",
-    "BUDGET_IN_FLIGHT",
-    "HOLD_EXCEEDS_LIMIT",
-    "MODEL_NOT_PRICED",
-    "TEAM_FROZEN",
-    "TEAM_UNKNOWN",
-    "ADJUSTMENT_BELOW_ZERO",
-    "REQUEST_ID_REUSED",
-}
 C = grpc.StatusCode
-
-
-def reaches(reason: str, code: grpc.StatusCode) -> Callable[[Case], Case]:
-    def register(case: Case) -> Case:
-        CASES[reason] = (code, case)
-        return case
-
-    return register
 
 
 def upstream(reason: str, code: grpc.StatusCode, **fault: object) -> None:
@@ -45,7 +25,7 @@ def upstream(reason: str, code: grpc.StatusCode, **fault: object) -> None:
         service.fault(**fault, times=5)
         return await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=10))
 
-    CASES[reason] = (code, case)
+    CASES[reason] = Reached(code, case)
 
 
 @reaches("CREDENTIAL_MISSING", C.UNAUTHENTICATED)
@@ -171,15 +151,6 @@ async def _in_band(service: Cohort) -> Refusal:
     return await refused(service.stub.Chat(chat(), metadata=service.credentials))
 
 
-@reaches("BOOKS_UNAVAILABLE", C.UNAVAILABLE)
-async def _no_books(service: Cohort) -> Refusal:
-    narrow = (("x-api-key", service.access_keys["narrow"]),)
-    refusal = await refused(service.stub.GetUsage(GetUsageRequest(), metadata=narrow))
-
-    assert refusal.retry_s == 1
-    return refusal
-
-
 upstream("COHERE_REQUEST_REJECTED", C.INVALID_ARGUMENT, status=400, message="no such thing")
 upstream("COHERE_REQUEST_TOO_LARGE", C.INVALID_ARGUMENT, status=413)
 upstream("COHERE_CONTENT_DENIED", C.INVALID_ARGUMENT, status=498)
@@ -211,23 +182,23 @@ async def narrowed(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncItera
         + ("connections_max = 1" if reason == "UPSTREAM_POOL_FULL" else ""),
         team='endpoints = ["chat", "embed"]\nmax_input_tokens_per_call = 4000',
         cohere_key=None if reason == "COHERE_KEY_MISSING" else "sandbox-production",
+        **CASES[reason].terms,
     ) as running:
         yield running
 
 
 @pytest.mark.parametrize("reason", sorted(CASES))
 async def test_each_reason_is_reached_with_its_code_and_details(narrowed: Cohort, reason: str) -> None:
-    code, case = CASES[reason]
-    refusal = await case(narrowed)
+    refusal = await CASES[reason].case(narrowed)
 
-    assert (refusal.reason, refusal.code, refusal.info.domain) == (reason, code, "cohort")
+    assert (refusal.reason, refusal.code, refusal.info.domain) == (reason, CASES[reason].code, "cohort")
     assert refusal.call_id
     assert refusal.message
 
 
 @pytest.mark.parametrize("reason", ["CREDENTIAL_REJECTED", "REQUEST_INVALID", "COHERE_INTERNAL"])
 async def test_each_refusal_leaves_one_line_with_its_reason(narrowed: Cohort, reason: str) -> None:
-    refusal = await CASES[reason][1](narrowed)
+    refusal = await CASES[reason].case(narrowed)
 
     lines = [line for line in narrowed.lines() if line["call_id"] == refusal.call_id]
     assert [(line["code"], line["reason"]) for line in lines] == [(refusal.code.name, reason)]
@@ -238,5 +209,4 @@ def test_no_reason_is_left_out() -> None:
     named = {name.removeprefix("ERROR_REASON_") for name in values} - {"UNSPECIFIED"}
     print(f"reasons reached {len(CASES)}/{len(named)}")
 
-    assert set(CASES) | BEYOND == named
-    assert set(CASES) & BEYOND == set()
+    assert set(CASES) == named
