@@ -31,9 +31,11 @@ ORDER BY writer_id"""
 _COUNTS = """
 SELECT CAST(COALESCE(SUM(intents), 0) AS BIGINT), CAST(COALESCE(SUM(outcomes), 0) AS BIGINT),
   CAST(COALESCE(SUM(answers), 0) AS BIGINT), CAST(COALESCE(SUM(notices), 0) AS BIGINT) FROM audit_writer"""
+# No day is as long as two: so the key finds the one in force without looking through all of a budget's days.
 _COMMITTED = """
 SELECT p.budget_id, p.period_start_us, p.period_end_us, p.committed_nanos
-FROM budget AS b JOIN budget_period AS p ON p.budget_id = b.budget_id AND p.period_start_us = b.period_start_us
+FROM budget AS b JOIN budget_period AS p
+  ON p.budget_id = b.budget_id AND p.period_start_us <= $1 AND p.period_start_us > $1 - 172800000000
 WHERE $1 < p.period_end_us ORDER BY p.budget_id"""
 _INSERT = "INSERT INTO checkpoint (number, at_us, body, hash, signature) VALUES ($1, $2, $3, $4, $5)"
 _AFTER = "SELECT number, body, hash, signature FROM checkpoint WHERE number > $1 ORDER BY number LIMIT $2"

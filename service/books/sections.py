@@ -94,12 +94,11 @@ ORDER BY budget_id, period_start_us LIMIT $6 OFFSET $7""",
 )
 BUDGETS = Section(
     "budget",
-    ("budget_id", "period_start_us", "period_end_us", "frozen_at_us"),
-    frozenset({(str, int, int, int)}),
+    ("budget_id", "frozen_at_us"),
+    frozenset({(str, int)}),
     """
-SELECT budget_id, period_start_us, period_end_us, frozen_at_us FROM budget
-WHERE (budget_id, period_start_us) > ($1, $2)
-ORDER BY budget_id, period_start_us LIMIT $3 OFFSET $4""",
+SELECT budget_id, frozen_at_us FROM budget WHERE (budget_id, frozen_at_us) > ($1, $2)
+ORDER BY budget_id, frozen_at_us LIMIT $3 OFFSET $4""",
     (_FIRST_TEXT, _FIRST_INT),
     (0, 1),
     bounds=0,
@@ -117,15 +116,15 @@ ORDER BY version, at_us LIMIT $3 OFFSET $4""",
 )
 HOLDS = Section(
     "hold",
-    ("call_id", "attempt", "budget_id", "period_start_us", "hold_nanos", "charge_nanos", "state", "price_version",
-     "at_us", "endpoint", "model", "credential_id"),
+    ("call_id", "attempt", "budget_id", "period_start_us", "hold_nanos", "charge_nanos", "has_outcome", "state",
+     "price_version", "at_us", "endpoint", "model", "credential_id"),
     frozenset({
-        (str, int, str, int, int, int, str, str, int, str, str, str),
-        (str, int, str, int, int, _NULL, str, str, int, str, str, str),
+        (str, int, str, int, int, int, int, str, str, int, str, str, str),
+        (str, int, str, int, int, _NULL, int, str, str, int, str, str, str),
     }),
     """
-SELECT call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, state, price_version, at_us, endpoint,
-  model, credential_id FROM call_hold
+SELECT call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, has_outcome, state, price_version,
+  at_us, endpoint, model, credential_id FROM call_hold
 WHERE (call_id, attempt) > ($1, $2) AND at_us >= $3 AND at_us < $4 AND ($5 = '' OR budget_id = $5)
 ORDER BY call_id, attempt LIMIT $6 OFFSET $7""",
     (_FIRST_TEXT, 0),

@@ -6,10 +6,10 @@ Records come writer by writer, the writers in the order of their ids as Python c
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from service.books.sections import AFTER_RECORDS, ALL, BEFORE_RECORDS, RECORDS, RECORDS_OF_WINDOW, Section, Window
-from service.storage.database import Database, Row, Transaction, Value
+from service.storage.database import Row, Transaction, Value, Work
 from service.storage.errors import StorageError
 
 PAGE_ROWS = 2000
@@ -18,6 +18,17 @@ _WRITERS_BEGIN = "SELECT MIN(writer_id) FROM audit"
 _WRITERS_GO_ON = "SELECT MIN(writer_id) FROM audit WHERE writer_id > $1"
 _WRITERS_OF_WINDOW = """
 SELECT DISTINCT writer_id FROM audit WHERE at_us >= $1 AND at_us < $2 AND ($3 = '' OR team = $3)"""
+
+T = TypeVar("T")
+
+
+class Readable(Protocol):
+    """The part of a `Database` that is needed here."""
+
+    async def read(self, work: Work[T]) -> T:
+        """See `Database.read`."""
+        ...
+
 
 Take: TypeAlias = Callable[[Section, list[Row]], object]
 
@@ -45,7 +56,7 @@ class Walk:
         self._window = window
         self._steps: deque[_Step] | None = None
 
-    async def over(self, database: Database) -> None:
+    async def over(self, database: Readable) -> None:
         """Reads everything, in one snapshot; in a new one after a row that cannot be read.
 
         Raises:
@@ -93,7 +104,7 @@ class Walk:
             ((writer_id,),) = await tx.fetch(_WRITERS_GO_ON, writer_id)
         return writers
 
-    async def _row_by_row(self, database: Database) -> None:
+    async def _row_by_row(self, database: Readable) -> None:
         """Reads the page that cannot be read in one piece, without the rows that cannot be read."""
         steps = self._steps
         if not steps:

@@ -22,6 +22,7 @@ class Hold(NamedTuple):
     period_start_us: int
     hold_nanos: int
     charge_nanos: int | None
+    has_outcome: int
     state: str
     price_version: str
     at_us: int
@@ -119,14 +120,14 @@ class _Attempt:
         for at_us, _, where in self._intents[1:]:
             self._report.broken("record_repeated", where, f"the intent of {self._where} stands again, {utc(at_us)}")
         for hold in self._holds[1:]:
-            self._report.broken("row_repeated", self._where, f"stands again, in the state {hold[6]}")
+            self._report.broken("row_repeated", self._where, f"stands again, in the state {hold[7]}")
         if self._intents and self._holds:
             self._compare_hold(Hold(*self._holds[0]), alive_at_us)
         elif self._intents and is_whole:
             self._report.broken("hold_missing", self._where, f"removed: {self._intents[0][2]} is its intent")
         elif not self._intents and is_whole:
             self._tell_no_intent()
-        self._compare_outcomes()
+        self._compare_ends()
 
     def _tell_no_intent(self) -> None:
         for _, _, where in self._outcomes:
@@ -143,33 +144,34 @@ class _Attempt:
             differing.append("at_us")
         if differing:
             self._report.broken("hold_changed", self._where, f"its intent {where} has another {', '.join(differing)}")
+        now, told = (hold.state, hold.charge_nanos, hold.has_outcome), ("open", None, 0)
         if self._outcomes:
-            _, ended, where = self._outcomes[-1]
-            if (hold.state, hold.charge_nanos) != ended[:2]:
-                what = f"is {hold.state} at {hold.charge_nanos}, but its outcome {where} says {ended[0]} at {ended[1]}"
-                self._report.broken("hold_changed", self._where, what)
+            _, ended, where = self._outcomes[0]
+            told = (ended[0], ended[1], 1)
         elif self._forfeits:
-            if (hold.state, hold.charge_nanos) != ("forfeited", None):
-                what = f"is {hold.state}, but {self._forfeits[0][1]} forfeits it and no outcome follows"
-                self._report.broken("hold_changed", self._where, what)
-        elif (hold.state, hold.charge_nanos) != ("open", None):
+            told, where = ("forfeited", None, 0), self._forfeits[0][1]
+        if now != told and told[0] == "open":
             self._report.broken("outcome_missing", self._where, f"is {hold.state}, but no record says how it ended")
-        elif at_us < alive_at_us - OVERDUE_US:
+        elif now != told:
+            what = f"is {hold.state} at {hold.charge_nanos}, but {where} says {told[0]} at {told[1]}"
+            self._report.broken("hold_changed", self._where, what)
+        elif told[0] == "open" and at_us < alive_at_us - OVERDUE_US:
             what = f"open since {utc(at_us)}, longer than any call: it has neither outcome nor forfeit"
             self._report.broken("outcome_missing", self._where, what)
 
-    def _compare_outcomes(self) -> None:
-        """An attempt ends once; one whose bill was not known may end once more when it is."""
-        states = [ended[0] for _, ended, _ in self._outcomes]
-        for number, (_, ended, where) in enumerate(self._outcomes):
-            if number and (states[number - 1] != "forfeited" or ended[0] == "forfeited"):
-                self._report.broken("record_repeated", where, f"{self._where} ends again")
-            if self._intents:
-                at_us, terms, intent_where = self._intents[0]
-                # period, hold and time of the admission
-                if ended[2:] != (terms[1], terms[2], at_us):
-                    what = f"tells another period, hold or time of admission than the intent {intent_where}"
-                    self._report.broken("outcome_differs", where, what)
+    def _compare_ends(self) -> None:
+        """An attempt has one outcome, and before it may have been forfeited once."""
+        for _, _, where in self._outcomes[1:]:
+            self._report.broken("record_repeated", where, f"{self._where} ends again")
+        for _, where in self._forfeits[1:]:
+            self._report.broken("record_repeated", where, f"{self._where} is forfeited again")
+        if not self._intents:
+            return
+        at_us, terms, intent_where = self._intents[0]
+        for _, ended, where in self._outcomes:
+            if ended[2:] != (terms[1], terms[2], at_us):
+                what = f"tells another period, hold or time of admission than the intent {intent_where}"
+                self._report.broken("outcome_differs", where, what)
         for nanos, where in self._forfeits:
-            if self._intents and nanos != self._intents[0][1][2]:
+            if nanos != terms[2]:
                 self._report.broken("outcome_differs", where, f"forfeits another hold than {self._where} has")

@@ -7,6 +7,7 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Any, Self
 
+from service.books.sections import TIME_MIN_US
 from service.books.spool import Spool
 from service.books.verification.findings import Report
 from service.books.verification.times import COMMIT_LAG_US, utc
@@ -34,17 +35,22 @@ class MoneyCheck:
         self._report = report
         self._is_whole = is_whole
         self._days: dict[tuple[str, int], _Day] = {}
-        self._budgets: dict[str, tuple[int, int, int]] = {}
+        self._budgets: dict[str, int] = {}
         self._freezes: dict[str, tuple[int, bool, str]] = {}
         self._adjusts = Spool()
         self._versions: set[str] = set()
         self._taken = 0
+        self._at_us = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._adjusts.__exit__(kind, error, at)
+
+    def begin(self, at_us: int) -> None:
+        """The books were read at this time."""
+        self._at_us = at_us
 
     def period(self, row: tuple[Any, ...]) -> None:
         """Takes a row of budget_period."""
@@ -54,8 +60,8 @@ class MoneyCheck:
 
     def budget(self, row: tuple[Any, ...]) -> None:
         """Takes a row of budget."""
-        budget_id, start_us, end_us, frozen_at_us = row
-        self._budgets[budget_id] = start_us, end_us, frozen_at_us
+        budget_id, frozen_at_us = row
+        self._budgets[budget_id] = frozen_at_us
 
     def prices(self, row: tuple[Any, ...]) -> None:
         """Takes a row of price_book."""
@@ -110,13 +116,18 @@ class MoneyCheck:
         if not self._is_whole:
             self._report.incomplete("what the budgets' days add up to: not everything is there")
             return
+        before: tuple[str, int] = ("", TIME_MIN_US)
         for (budget_id, start_us), day in sorted(self._days.items()):
+            where = _name(budget_id, start_us)
             if day.summed_nanos != day.committed_nanos:
-                what = (
-                    f"{day.committed_nanos} nanos are committed, its holds and adjustments add up to {day.summed_nanos}"
-                )
-                self._report.broken("period_changed", _name(budget_id, start_us), what)
-        for budget_id in sorted({*self._budgets, *self._freezes}):
+                sums = f"its holds and adjustments add up to {day.summed_nanos}"
+                self._report.broken("period_changed", where, f"{day.committed_nanos} nanos are committed, {sums}")
+            if budget_id == before[0] and start_us < before[1]:
+                self._report.broken("period_changed", where, "it overlaps with the one before")
+            before = budget_id, day.end_us
+            if day.end_us > self._at_us and day.frozen != (self._budgets.get(budget_id, 0) > 0):
+                self._report.broken("freeze_changed", where, f"it does not stop what budget {budget_id} stops")
+        for budget_id in sorted({*self._budgets, *self._freezes, *(name for name, _ in self._days)}):
             self._compare_budget(budget_id)
 
     def _add(self, adjust_id: str, source: int, said: tuple[Any, ...], at_us: int, where: str) -> None:
@@ -138,17 +149,13 @@ class MoneyCheck:
 
     def _compare_budget(self, budget_id: str) -> None:
         where = f"budget {budget_id}"
-        start_us, end_us, frozen_at_us = self._budgets.get(budget_id, (0, 0, 0))
-        day = self._days.get((budget_id, start_us))
-        if start_us and (day is None or day.end_us != end_us):
-            self._report.broken("budget_changed", where, f"its period from {utc(start_us)} is none of its periods")
         at_us, frozen, notice = self._freezes.get(budget_id, (0, False, "no record"))
-        is_frozen = frozen_at_us > 0
-        if is_frozen != frozen or (is_frozen and abs(frozen_at_us - at_us) > COMMIT_LAG_US):
-            now = f"frozen since {utc(frozen_at_us)}" if is_frozen else "not frozen"
+        frozen_at_us = self._budgets.get(budget_id)
+        if frozen_at_us is None:
+            self._report.broken("freeze_changed", where, "it has no row")
+        elif (frozen_at_us > 0) != frozen or (frozen and abs(frozen_at_us - at_us) > COMMIT_LAG_US):
+            now = f"frozen since {utc(frozen_at_us)}" if frozen_at_us > 0 else "not frozen"
             self._report.broken("freeze_changed", where, f"it is {now}, but {notice} is the last word on it")
-        elif day is not None and day.frozen != is_frozen:
-            self._report.broken("freeze_changed", _name(budget_id, start_us), f"it does not stop what {where} stops")
 
 
 def _name(budget_id: str, start_us: int) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from service.books.signing import VerifyingKey
 from service.books.verification.findings import Finding, Report
 from service.books.verification.verifier import Verifier
-from service.books.walk import Walk
-from service.storage.database import Database
+from service.books.walk import Readable, Walk
 
 
 async def verify_database(
-    database: Database,
+    database: Readable,
     files: Mapping[str, Iterable[bytes]],
     keys: Sequence[VerifyingKey],
     told: Callable[[Finding], object],

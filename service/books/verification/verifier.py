@@ -75,6 +75,7 @@ class Verifier:
     def begin(self, at_us: int) -> None:
         """The books were read at this time."""
         self._at_us = at_us
+        self._money.begin(at_us)
 
     def take_file(self, name: str, lines: Iterable[bytes]) -> None:
         """Takes an outside file of checkpoints; before any section."""
