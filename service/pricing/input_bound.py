@@ -40,7 +40,7 @@ def chat_tokens_max(request: ChatRequest) -> int:
             bound += _surplus(message, quoted=message.role == "tool")
     if request.tools or request.documents:
         for part in (*request.tools, *request.documents):
-            bound += _surplus(part, quoted=True)
+            bound += _surplus(part)
     return bound + nfc_surplus(request.response_format.json_schema)
 
 
@@ -51,8 +51,8 @@ class _How(enum.Enum):
     MESSAGES = "any number of them"
 
 
-def _surplus(message: Message, *, quoted: bool) -> int:
-    """By how many bytes the texts of *message* can grow; *quoted* says that even plain ones stand within JSON."""
+def _surplus(message: Message, *, quoted: bool = False) -> int:
+    """By how many bytes the texts of *message* can grow; *quoted* says that plain ones stand within JSON, too."""
     surplus = 0
     for field, value in message.ListFields():
         how = _FIELDS.get(field)

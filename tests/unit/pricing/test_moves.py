@@ -60,6 +60,14 @@ def test_a_confirmation_that_stays_in_the_file_lets_nothing_else_pass() -> None:
     assert check_moves(PriceBook.parse(first.body), embedder("0.10", "100")) == []
 
 
+def test_a_confirmation_goes_with_the_price_that_an_override_replaces() -> None:
+    shipped = EMBED + "[models.embedder.moved_from]\nusd_per_million_input_tokens = 100"
+    same, other = "[models.embedder]", "[models.embedder]\nusd_per_million_input_tokens = 0.2"
+
+    assert book(same, base=shipped).confirmed_from("embedder") == {"input_tokens": 100_000_000}
+    assert book(other, base=shipped).confirmed_from("embedder") == {}
+
+
 def test_another_unit_is_a_move() -> None:
     by_token = RERANK.replace("usd_per_thousand_search_units = 2", "usd_per_million_input_tokens = 0.05")
     confirmation = "[models.reranker.moved_from]\nusd_per_thousand_search_units = 2"
