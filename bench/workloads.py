@@ -25,7 +25,7 @@ CALL_ID = "00000000-0000-7000-8000-000000000000"
 RECEIPT = Receipt(
     call_id=CALL_ID,
     cost=Money(currency_code="USD", nanos=5_000_000),
-    budget_remaining=Money(currency_code="USD", units=999_999, nanos=123_456_789),
+    budget_remaining=Money(currency_code="USD", units=999_999, nanos=999_999_999),
 )
 _SEED = 20250307
 _TEXT = "a ledger of calls holds every answer until the books say what Cohere billed for each of them"
