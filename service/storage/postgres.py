@@ -22,6 +22,8 @@ _Job: TypeAlias = "tuple[Work[Any], float | None, asyncio.Future[Any]]"
 _READERS_MAX = 2
 _WRITE_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 120.0
+_OWN_READ_TIMEOUT_S = 24 * 3600.0
+"""For a process that only reads: it verifies or exports everything there is, in one snapshot."""
 _SET_LOCK_TIMEOUT = (
     "SELECT set_config('lock_timeout', CAST($1 AS TEXT), true), set_config('statement_timeout', CAST($2 AS TEXT), true)"
 )
@@ -75,7 +77,8 @@ class PostgresDatabase:
                 connection = self._readers.pop()
             else:
                 connection = await connect(self._url, self._password, writes=False)
-            watch = asyncio.get_running_loop().call_later(_READ_TIMEOUT_S, connection.terminate)
+            limit_s = _OWN_READ_TIMEOUT_S if self._read_only else _READ_TIMEOUT_S
+            watch = asyncio.get_running_loop().call_later(limit_s, connection.terminate)
             try:
                 return await _run(connection, work, None)
             except BaseException as error:

@@ -1,7 +1,7 @@
 """SQLite in one file, for one process: a writer that alone checkpoints, and a reader beside it, each in its thread.
 
 An acknowledged transaction survives a power failure (WAL, synchronous=FULL). After a COMMIT that failed at the disk
-the writer is not to be trusted: it is closed without another fsync, and opened anew for the next transaction.
+the writer is not trusted any more: it is closed without another fsync, and opened anew for the next transaction.
 """
 
 import functools
@@ -16,7 +16,7 @@ from service.storage.database import Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.sqlite_connection import close, connect
 from service.storage.sqlite_lock import FileLock
-from service.storage.sqlite_transaction import SqliteTransaction, drive, storage_error
+from service.storage.sqlite_transaction import DISTRUSTED, SqliteTransaction, drive, storage_error
 from service.storage.worker import Worker
 
 T = TypeVar("T")
@@ -27,74 +27,13 @@ def wall_clock_us() -> int:
     return time.time_ns() // 1000
 
 
-class _Connection:
-    """A connection that is opened when it is needed, used by one thread alone."""
-
-    def __init__(self, path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str | None) -> None:
-        self._connect = functools.partial(connect, path, clock_us, writes=writes, vfs=vfs)
-        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-        self._connection: apsw.Connection | None = None
-        self._cursor: apsw.Cursor | None = None
-
-    def open(self) -> apsw.Cursor:
-        if self._cursor is None:
-            try:
-                self._connection = self._connect()
-            except apsw.Error as error:
-                raise DatabaseUnavailable(f"The database cannot be opened: {error}") from error
-            self._cursor = self._connection.cursor()
-        return self._cursor
-
-    def close(self) -> None:
-        connection, self._connection, self._cursor = self._connection, None, None
-        if connection is not None:
-            close(connection)
-
-    def run(self, work: Work[T]) -> T:
-        """The whole transaction."""
-        cursor = self.open()
-        transaction = SqliteTransaction(cursor)
-        try:
-            cursor.execute(self._begin)
-            result = drive(work(transaction))
-            if transaction.failure is not None:
-                raise transaction.failure
-        except BaseException as error:
-            self._roll_back(cursor)
-            if isinstance(error, apsw.Error):
-                raise storage_error(error) from error
-            raise
-        self._commit(cursor)
-        return result
-
-    def _commit(self, cursor: apsw.Cursor) -> None:
-        try:
-            cursor.execute("COMMIT")
-        except apsw.FullError as error:  # a frame did not fit, and the last one makes the transaction
-            self._roll_back(cursor)
-            raise storage_error(error) from error
-        except apsw.Error as error:
-            self.close()
-            raise CommitUncertain(f"COMMIT failed: {error}") from error
-
-    def _roll_back(self, cursor: apsw.Cursor) -> None:
-        """Undoes what was done; a connection that cannot is closed, which does it as well."""
-        connection = self._connection
-        if connection is None or not connection.in_transaction:  # SQLite rolls back by itself after some errors
-            return
-        try:
-            cursor.execute("ROLLBACK")
-        except apsw.Error:
-            self.close()
-
-
 class SqliteDatabase:
     """A `Database` in one file.
 
     Args:
         path: The file; beside it lie its log, its index and its lock.
         clock_us: What `clock_us()` says in statements.
-        read_only: For looking into the file while another process serves from it, or offline.
+        read_only: For looking into the file while another process serves from it, or while none does.
         vfs: The name of a SQLite VFS, through which tests break the disk.
     """
 
@@ -111,8 +50,8 @@ class SqliteDatabase:
     ) -> None:
         self._clock_us = clock_us
         self._lock = None if read_only else FileLock(path)
-        self._writer = _Connection(path, clock_us, writes=True, vfs=vfs)
-        self._reader = _Connection(path, clock_us, writes=False, vfs=vfs)
+        self._writer = _Session(functools.partial(connect, path, clock_us, writes=True, vfs=vfs), writes=True)
+        self._reader = _Session(functools.partial(connect, path, clock_us, writes=False, vfs=vfs), writes=False)
         self._writer_thread = Worker("sqlite-writer")
         self._reader_thread = Worker("sqlite-reader")
 
@@ -131,7 +70,7 @@ class SqliteDatabase:
             await self.close()
             raise
 
-    async def transact(self, work: Work[T], *, lock_timeout_s: float | None = None) -> T:  # noqa: ARG002 - one writer
+    async def transact(self, work: Work[T], *, lock_timeout_s: float | None = None) -> T:  # noqa: ARG002 - nobody else locks
         if self._lock is None:
             raise DatabaseUnavailable("The database is open for reading only")
         return await self._writer_thread.run(functools.partial(self._writer.run, work))
@@ -147,3 +86,75 @@ class SqliteDatabase:
         await self._writer_thread.close(self._writer.close)  # last, for it takes the log into the file
         if self._lock is not None:
             self._lock.give_back()
+
+
+class _Session:
+    """A connection, opened when it is needed and closed when it is not trusted; it lives in one thread."""
+
+    def __init__(self, connect_: Callable[[], apsw.Connection], *, writes: bool) -> None:
+        self._connect = connect_
+        self._writes = writes
+        self._connection: apsw.Connection | None = None
+        self._cursor: apsw.Cursor | None = None
+
+    def open(self) -> apsw.Cursor:
+        """The cursor that everything runs on.
+
+        Raises:
+            DatabaseUnavailable: The file cannot be opened.
+        """
+        if self._cursor is None:
+            try:
+                self._connection = self._connect()
+            except (apsw.Error, OSError) as error:
+                raise DatabaseUnavailable(f"The database cannot be opened: {error}") from error
+            self._cursor = self._connection.cursor()
+        return self._cursor
+
+    def close(self, *, trusted: bool = True) -> None:
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            close(connection, checkpoint=trusted and self._writes)
+
+    def run(self, work: Work[T]) -> T:
+        """The whole transaction."""
+        cursor = self.open()
+        transaction = SqliteTransaction(cursor)
+        try:
+            cursor.execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
+            result = drive(work(transaction))
+            transaction.require_sound()
+        except apsw.Error as error:
+            self._roll_back(cursor, error)
+            raise storage_error(error) from error
+        except BaseException:
+            self._roll_back(cursor, transaction.cause)
+            raise
+        if self._writes:
+            self._commit(cursor)
+        else:
+            self._roll_back(cursor, None)
+        return result
+
+    def _commit(self, cursor: apsw.Cursor) -> None:
+        try:
+            cursor.execute("COMMIT")
+        except apsw.FullError as error:  # a page did not fit, and the last one makes the transaction
+            self._roll_back(cursor, error)
+            raise storage_error(error) from error
+        except apsw.Error as error:
+            self.close(trusted=False)
+            raise CommitUncertain(f"COMMIT failed: {error}") from error
+
+    def _roll_back(self, cursor: apsw.Cursor, cause: Exception | None) -> None:
+        """Undoes what was done; closing does it as well, where the connection is not trusted or cannot."""
+        connection = self._connection
+        if connection is None:
+            return
+        if isinstance(cause, DISTRUSTED):
+            self.close(trusted=False)
+        elif connection.in_transaction:  # after some errors SQLite has rolled back by itself
+            try:
+                cursor.execute("ROLLBACK")
+            except apsw.Error:
+                self.close(trusted=False)

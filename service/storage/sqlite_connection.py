@@ -16,8 +16,10 @@ _WRITER = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # counts for a new file only: what retention frees can be given back
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # macOS: through the drive's own cache
     "PRAGMA cache_size = -32768",  # KiB
-    "PRAGMA wal_autocheckpoint = 1000",  # pages
+    # Pages. A checkpoint makes one commit wait for milliseconds: every 1,000 pages, that is more than 1 % of commits.
+    "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA journal_size_limit = 67108864",  # bytes: a long read makes the log grow, and it shrinks again
 )
 _READER = ("PRAGMA query_only = ON", "PRAGMA cache_size = -32768")
@@ -28,42 +30,86 @@ def connect(path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str |
 
     Raises:
         apsw.Error: It cannot be opened, is no database, or SQLite is too old to be trusted with it.
+        OSError: The file cannot be made.
     """
-    if sqlite_version() < SQLITE_MIN:
-        raise apsw.CantOpenError(f"SQLite {apsw.sqlite_lib_version()} can damage files; 3.51.3 or newer is needed")
+    require_version(apsw.sqlite_lib_version())
     flags = apsw.SQLITE_OPEN_READONLY
     if writes:
         _make_private(path)
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        rewrite_log(path, vfs)
+        flags = apsw.SQLITE_OPEN_READWRITE
     connection = apsw.Connection(str(path), flags, vfs)
     try:
         _configure(connection, writes=writes)
     except BaseException:
         connection.close(True)
         raise
-    connection.create_scalar_function("clock_us", clock_us, 0)
+
+    def now(*_: object) -> int:
+        return clock_us()
+
+    connection.create_scalar_function("clock_us", now, 0)
     return connection
 
 
-def sqlite_version() -> tuple[int, ...]:
-    """The version of SQLite that apsw brings along."""
-    return tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+def require_version(version: str) -> None:
+    """Refuses a SQLite that can damage files.
+
+    Raises:
+        apsw.CantOpenError: It is older than `SQLITE_MIN`.
+    """
+    if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
+        raise apsw.CantOpenError(f"SQLite {version} can damage files: 3.51.3 or newer is needed")
 
 
-def close(connection: apsw.Connection) -> None:
-    """Closes it; what goes wrong by then concerns no transaction any more."""
+def close(connection: apsw.Connection, *, checkpoint: bool) -> None:
+    """Closes it; what goes wrong by then concerns no transaction any more.
+
+    Args:
+        connection: The connection.
+        checkpoint: Takes the log into the file if nobody else has it open; not after an I/O error.
+    """
     with contextlib.suppress(apsw.Error):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0 if checkpoint else 1)
         connection.close(True)
 
 
+def rewrite_log(path: Path, vfs: str | None) -> None:
+    """Writes the log that an earlier opening left over itself, and syncs it.
+
+    After an fsync that failed Linux calls the pages clean: they can be read, but are not on the disk, and no later
+    fsync brings them there. Recovery would take them for committed and put durable transactions after the hole.
+
+    Raises:
+        apsw.Error: It cannot be written.
+    """
+    log = Path(f"{path}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return
+    file = apsw.VFSFile(vfs or "", str(log), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
+    try:
+        size, piece = file.xFileSize(), 1 << 20
+        for offset in range(0, size, piece):
+            file.xWrite(file.xRead(min(piece, size - offset), offset), offset)
+        file.xSync(apsw.SQLITE_SYNC_NORMAL)
+    finally:
+        file.xClose()
+
+
 def _make_private(path: Path) -> None:
-    with contextlib.suppress(FileExistsError):
+    """Makes the file, for its user alone, and its name durable, which SQLite does for the log only."""
+    try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE))
+    except FileExistsError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _configure(connection: apsw.Connection, *, writes: bool) -> None:
     connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
     for pragma in _WRITER if writes else _READER:
         connection.execute(pragma)
-    # Only the writer checkpoints: a reader that is the last one to close would do it as well.
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0 if writes else 1)

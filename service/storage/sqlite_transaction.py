@@ -10,57 +10,58 @@ from service.storage.errors import Conflict, DatabaseUnavailable, LockTimeout, S
 
 T = TypeVar("T")
 
-_UNAVAILABLE = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.CantOpenError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.NoMemError,
-    apsw.ProtocolError,
-    apsw.PermissionsError,
+DISTRUSTED = (apsw.IOError, apsw.CantOpenError, apsw.CorruptError, apsw.NotADBError, apsw.ProtocolError)
+"""After one of these the connection is closed: what it has in memory may not be what is in the file."""
+
+_BY_KIND: tuple[tuple[tuple[type[Exception], ...], type[StorageError]], ...] = (
+    ((apsw.ConstraintError,), Conflict),
+    ((apsw.BusyError, apsw.LockedError), LockTimeout),
+    ((*DISTRUSTED, apsw.FullError, apsw.NoMemError, apsw.PermissionsError, apsw.ReadOnlyError), DatabaseUnavailable),
+    ((OverflowError, TypeError, ValueError, apsw.TooBigError), ValueRefused),
 )
 
 
 class SqliteTransaction:
-    """A `Transaction` on a cursor in the cursor's thread.
+    """A `Transaction` on a cursor, in the cursor's thread.
 
     Attributes:
-        failure: Why it cannot be committed any more.
+        cause: The exception after which it cannot be committed any more.
     """
 
     def __init__(self, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
-        self.failure: StorageError | None = None
+        self.cause: Exception | None = None
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
-        self._require_sound()
+        self.require_sound()
         try:
             _require_no_nul(values)
-            return self._cursor.execute(sql, values).fetchall()
+            return list(self._cursor.execute(sql, values))
         except Exception as error:
-            raise self._failed(error) from error
+            self.cause = error
+            raise storage_error(error) from error
 
     async def fetch_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[Row]:
-        self._require_sound()
+        self.require_sound()
         try:
             for values in rows:
                 _require_no_nul(values)
-            return self._cursor.executemany(sql, rows).fetchall()
+            return list(self._cursor.executemany(sql, rows))
         except Exception as error:
-            raise self._failed(error) from error
+            self.cause = error
+            raise storage_error(error) from error
 
     async def execute_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         await self.fetch_each(sql, rows)
 
-    def _require_sound(self) -> None:
-        """SQLite would go on after a statement that failed; PostgreSQL does not, so neither do we."""
-        if self.failure is not None:
-            raise self.failure
+    def require_sound(self) -> None:
+        """SQLite would go on after a statement that failed; PostgreSQL does not, so neither does this.
 
-    def _failed(self, error: Exception) -> StorageError:
-        self.failure = storage_error(error)
-        return self.failure
+        Raises:
+            StorageError: A statement has failed.
+        """
+        if self.cause is not None:
+            raise storage_error(self.cause) from self.cause
 
 
 def drive(work: Awaitable[T]) -> T:
@@ -74,20 +75,14 @@ def drive(work: Awaitable[T]) -> T:
         next(steps)
     except StopIteration as ended:
         return cast("T", ended.value)
+    steps.close()
     raise RuntimeError("The body of a transaction awaited something else than its transaction")
 
 
 def storage_error(error: Exception) -> StorageError:
     """What an exception of apsw, or of Python while it binds values, means to the caller."""
-    if isinstance(error, apsw.ConstraintError):
-        return Conflict(str(error))
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return LockTimeout(str(error))
-    if isinstance(error, _UNAVAILABLE):
-        return DatabaseUnavailable(str(error))
-    if isinstance(error, OverflowError | UnicodeEncodeError | TypeError | ValueError | apsw.TooBigError):
-        return ValueRefused(str(error))
-    return StorageError(str(error))
+    kind = next((kind for kinds, kind in _BY_KIND if isinstance(error, kinds)), StorageError)
+    return kind(str(error))
 
 
 def _require_no_nul(values: Sequence[Value]) -> None:
