@@ -43,36 +43,50 @@ def audit_keys_of(loaded: LoadedConfig) -> AuditKeys:
         ConfigError: With every reason why they cannot be used.
     """
     problems: list[str] = []
-    hmac_key = _hmac_key(loaded, problems)
-    signing_key = _signing_key(loaded, problems)
-    if signing_key is None or problems:
+    try:
+        hmac_key = hmac_key_of(loaded)
+    except ConfigError as error:
+        hmac_key = b""
+        problems += error.problems
+    try:
+        signing_key = signing_key_of(loaded)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
         raise ConfigError(problems)
     return AuditKeys(hmac_key, signing_key)
 
 
-def _hmac_key(loaded: LoadedConfig, problems: list[str]) -> bytes:
+def hmac_key_of(loaded: LoadedConfig) -> bytes:
+    """Reads the key of the HMACs alone.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
     try:
         key = loaded.secret(loaded.config.audit.hmac_key).read().encode()
     except SecretMissing as missing:
-        problems.append(f"audit.hmac_key: {missing}")
-        return b""
+        raise ConfigError([f"audit.hmac_key: {missing}"]) from None
     if len(key) < HMAC_KEY_BYTES_MIN:
-        problems.append(f"audit.hmac_key: shorter than {HMAC_KEY_BYTES_MIN} characters, so it could be guessed")
+        problem = f"audit.hmac_key: shorter than {HMAC_KEY_BYTES_MIN} characters, so it could be guessed"
+        raise ConfigError([problem])
     return key
 
 
-def _signing_key(loaded: LoadedConfig, problems: list[str]) -> Ed25519PrivateKey | None:
+def signing_key_of(loaded: LoadedConfig) -> Ed25519PrivateKey:
+    """Reads the signing key alone.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
     try:
         pem = loaded.secret(loaded.config.audit.signing_key).read_block().encode()
         key = load_pem_private_key(pem, password=None)
     except SecretMissing as missing:
-        problems.append(f"audit.signing_key: {missing}")
-        return None
+        raise ConfigError([f"audit.signing_key: {missing}"]) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # What they say may quote the key.
-        problems.append("audit.signing_key: no unencrypted private key in PEM")
-        return None
+        raise ConfigError(["audit.signing_key: no unencrypted private key in PEM"]) from None
     if not isinstance(key, Ed25519PrivateKey):
-        problems.append("audit.signing_key: not an Ed25519 key")
-        return None
+        raise ConfigError(["audit.signing_key: not an Ed25519 key"])
     return key
