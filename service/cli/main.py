@@ -15,6 +15,7 @@ COMMANDS = (
     Command("teams", "service.cli.teams", "Freeze a team, or let it go again."),
     Command("budget", "service.cli.budget", "Correct what a budget says."),
     Command("usage", "service.cli.usage", "What teams have consumed and what it cost, what is left, and the prices."),
+    Command("audit", "service.cli.audit", "Read, search, export and verify the audit trail."),
     Command("migrate", "service.cli.migrate", "Bring the database to the schema of this version."),
     Command("call", "service.cli.call", "Call a running Cohort by hand."),
     Command("sandbox", "service.cli.sandbox", "Serve a local Cohere to develop against, with faults on demand."),
