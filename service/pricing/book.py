@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Self
 
-from service.pricing.model_price import UNITS, Endpoint, ModelPrice
+from service.policy import Endpoint
+from service.pricing.model_price import UNITS, ModelPrice
 from service.pricing.price_file import PriceBookError, read
 
 _SHIPPED: Final = "prices.toml"

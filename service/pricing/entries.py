@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
 
-from service.pricing.model_price import UNIT_OF_KEY, Endpoint, ModelPrice
+from service.policy import Endpoint
+from service.pricing.model_price import UNIT_OF_KEY, ModelPrice
 
 Picos: TypeAlias = dict[str, int]
 """Name of a billed unit → pico-USD for one."""

@@ -8,11 +8,10 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from service.money import nanos_of_usd, usd_of
-
-Endpoint: TypeAlias = Literal["chat", "embed", "rerank"]
+from service.policy import Endpoint
 
 PICOS_PER_NANO = 1_000
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 from cohort.v1.chat_pb2 import ChatRequest
 from cohort.v1.embed_pb2 import EmbedRequest
 from cohort.v1.rerank_pb2 import RerankRequest
+from service.policy import Endpoint
 from service.pricing.input_bound import chat_tokens_max, nfc_surplus, tokens_max
-from service.pricing.model_price import PICOS_PER_NANO, Endpoint, ModelPrice
+from service.pricing.model_price import PICOS_PER_NANO, ModelPrice
 from service.validation import input_bytes
 from service.validation.input_size import IMAGE_TOKENS_MAX
 

@@ -128,7 +128,7 @@ RERANKS = _members(
         "model": st.sampled_from(_RERANK_MODELS),
         "query": TEXTS,
         "documents": st.lists(_LONG_TEXTS, min_size=1, max_size=8)
-        | st.builds(lambda text, count: [text] * count, TEXTS, st.integers(90, 220)),
+        | st.builds(lambda text, count: [text] * count, st.sampled_from(_PIECES), st.integers(90, 220)),
     },
     max_tokens_per_doc=st.integers(1, 10_000),
     top_n=st.integers(1, 3),

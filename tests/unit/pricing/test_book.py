@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from clients.sandbox.models import MODELS
 from clients.sandbox.prices import PRICES
-from service.pricing import ModelPrice, PriceBook, PriceBookError, load
-from service.pricing.model_price import UNITS, Endpoint
+from service.policy import Endpoint
+from service.pricing import ModelPrice, PriceBook, PriceBookError, check_moves, load
+from service.pricing.model_price import UNITS
+from service.pricing.price_file import PriceFile, read
 from tests.unit.pricing.books import CHAT, RERANK, SYNONYMS, book, priced_as_the_sandbox
 
 UNPUBLISHED = {
@@ -156,6 +158,23 @@ def test_the_price_of_a_model_is_asked_for_where_it_is_missing() -> None:
         f"the price book {shipped.version} does not know the model; operators can add it to the file that books.prices "
         'names, as [models."mine"] with endpoint, bounds and prices'
     )
+
+
+def test_the_examples_of_the_docs_are_price_files_that_may_follow_the_shipped_one() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "decisions" / "0005-prices.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    shipped = load()
+    books = [
+        _book(read(block if "version" in block else f'version = "v2"\n{block}', name="docs", base=shipped.body))
+        for block in blocks
+    ]
+
+    assert [len(each.priced()) - len(shipped.priced()) for each in books] == [2, 0]
+    assert [check_moves(shipped, each) for each in books] == [[], []]
+
+
+def _book(file: PriceFile) -> PriceBook:
+    return PriceBook(file.label, file.prices, file.moved_from)
 
 
 def test_units_are_told_as_they_are_quoted() -> None:
