@@ -45,17 +45,6 @@ class Metrics:
             ("code",),
             registry=self.registry,
         )
-        self._alerts = Counter(
-            "cohort_alerts", "What somebody should look at, by kind.", ("alert", "team"), registry=self.registry
-        )
-        self._books_waits = Histogram(
-            "cohort_books_wait_seconds", "Time until what a call wrote into the books was durable.", ("step",),
-            buckets=_BOOKS_SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self._books_available = Gauge(
-            "cohort_books_available", "1 while the books can be written, else 0.", registry=self.registry
-        )
-        self._books_available.set(1)
         self._lag = Histogram(
             "cohort_loop_lag_seconds", "How much later than asked the event loop woke up.",
             buckets=_LAG_SECONDS, registry=self.registry,
@@ -67,8 +56,23 @@ class Metrics:
         self._calls_of = functools.cache(self._calls.labels)
         self._durations_of = functools.cache(self._durations.labels)
         self._in_flight_of = functools.cache(self._in_flight.labels)
-        self._books_waits_of = functools.cache(self._books_waits.labels)
         self._attempts_of = functools.cache(self._attempts.labels)
+
+        self._add_books()
+
+    def _add_books(self) -> None:
+        self._alerts = Counter(
+            "cohort_alerts", "What somebody should look at, by kind.", ("alert", "team"), registry=self.registry
+        )
+        self._books_waits = Histogram(
+            "cohort_books_wait_seconds", "Time until what a call wrote into the books was durable.", ("step",),
+            buckets=_BOOKS_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._books_available = Gauge(
+            "cohort_books_available", "1 while the books can be written, else 0.", registry=self.registry
+        )
+        self._books_available.set(1)
+        self._books_waits_of = functools.cache(self._books_waits.labels)
 
     def call_started(self, call: Call) -> None:
         """An RPC of ours came in."""

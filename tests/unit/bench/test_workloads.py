@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from bench.large import LARGE_BYTES, large_workloads
-from bench.workloads import CALL_ID, STREAM_EVENTS, Workload, all_workloads
+from bench.workloads import RECEIPT, STREAM_EVENTS, Workload, all_workloads
 from clients.codec import stream
 from clients.sse import DONE, EventParser
 from cohort.v1.chat_pb2 import ChatRequest, ChatStreamResponse
@@ -42,7 +42,7 @@ def test_the_last_message_holds_a_receipt_of_the_size_that_callers_get(workload:
     last = workload.messages[-1]
     holder = last.message_end if isinstance(last, ChatStreamResponse) else last
 
-    assert holder.receipt.call_id == CALL_ID  # type: ignore[attr-defined]
+    assert holder.receipt == RECEIPT  # type: ignore[attr-defined]
     assert workload.answer_bytes == sum(len(message.SerializeToString()) + 5 for message in workload.messages)
 
 
@@ -54,7 +54,7 @@ def test_the_canned_stream_holds_the_events_that_callers_get() -> None:
         event = ChatStreamResponse()
         stream.decode_event(payload, event)
         events.append(event)
-    events[-1].message_end.receipt.call_id = CALL_ID
+    events[-1].message_end.receipt.CopyFrom(RECEIPT)
 
     assert done == DONE
     assert len(events) == STREAM_EVENTS
