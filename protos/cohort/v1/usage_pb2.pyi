@@ -294,14 +294,14 @@ class Receipt(_message.Message):
     """
     @_builtins.property
     def cost(self) -> Global___Money:
-        """Output only. What the call cost the team, all its attempts together. Absent where the service keeps no
-        budget.
+        """Output only. What the call is charged to the team's budget, all its attempts together: what Cohere billed,
+        or, where Cohere did not say, the most that it can have billed.
         """
 
     @_builtins.property
     def budget_remaining(self) -> Global___Money:
-        """Output only. What is left of the team's budget for the day after this call. Absent where the service keeps
-        no budget.
+        """Output only. What was left of the day that paid for this call once it was charged, with what calls under way
+        hold taken off.
         """
 
     def __init__(
