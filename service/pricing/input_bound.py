@@ -70,9 +70,10 @@ def _surplus(message: Message, *, quoted: bool = False) -> int:
 
 def nfc_surplus(text: str) -> int:
     """By how many bytes a text grows in NFC: three times at the most, for nearly all text not at all."""
-    if text.isascii() or unicodedata.is_normalized("NFC", text):
+    if text.isascii():
         return 0
-    return max(0, len(unicodedata.normalize("NFC", text).encode()) - len(text.encode()))
+    composed = unicodedata.normalize("NFC", text)
+    return 0 if composed == text else max(0, len(composed.encode()) - len(text.encode()))
 
 
 def _rewriting_surplus(text: str) -> int:
