@@ -1,7 +1,9 @@
 """Prometheus metrics, on a port of their own."""
 
 import asyncio
+import contextlib
 import functools
+import socket
 import threading
 from collections.abc import Callable
 from wsgiref.simple_server import WSGIServer
@@ -133,6 +135,11 @@ class MetricsServer:
 
     def close(self) -> None:
         """Stops serving."""
-        self._server.shutdown()
+        stopping = threading.Thread(target=self._server.shutdown)
+        stopping.start()
+        # It looks twice a second whether to stop, and whenever somebody connects.
+        with contextlib.suppress(OSError):
+            socket.create_connection((str(self._server.server_address[0]), self.port), timeout=1).close()
+        stopping.join()
         self._server.server_close()
         self._thread.join()
