@@ -1,15 +1,15 @@
 """Databases for tests, as fixtures that every test can name: migrated, empty, and of its own.
 
-`database` is each engine in turn; `sqlite_database` and `postgres_database` are the one; `open_another` gives a further
-handle on the same database, as another replica would have it (PostgreSQL) or as a reader (SQLite). `clock` moves
-the clock of all of them. `postgres_url` is an empty migrated database for processes that open it themselves.
+`database` is each engine in turn; `sqlite_database` and `postgres_database` are the one; `open_another` opens the same
+one once more: `open_replica` on PostgreSQL, `open_beside`, for reading, on SQLite. `clock` moves the clock of all of
+them. `postgres_url` is a migrated, empty database for processes that open it themselves, `postgres` the server.
 """
 
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import asyncpg
 import pytest
@@ -19,6 +19,8 @@ from service.storage.migrate import migrate
 from service.storage.postgres import PostgresDatabase
 from service.storage.sqlite import SqliteDatabase, wall_clock_us
 from tests.postgres_server import PostgresServer, postgres_server
+
+Opener: TypeAlias = Callable[[], Awaitable[Database]]
 
 _TEMPLATE = "books"
 
@@ -111,19 +113,35 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture
-async def open_another(
-    request: pytest.FixtureRequest, database: Database, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Callable[[], Awaitable[Database]]]:
-    """Opens the database of the test once more: as another replica; on SQLite, which has one process, for reading."""
+async def open_replica(postgres_database: PostgresDatabase, postgres_url: str) -> AsyncIterator[Opener]:
+    """Opens the PostgreSQL database of the test once more, as another replica would."""
     async with contextlib.AsyncExitStack() as opened:
 
-        async def another() -> Database:
-            if database.engine == "sqlite":
-                further: Any = SqliteDatabase(tmp_path / "books.db", clock_us=clock.now_us, read_only=True)
-            else:
-                further = PostgresDatabase(request.getfixturevalue("postgres_url"))
+        async def replica() -> Database:
+            further = PostgresDatabase(postgres_url)
             await further.open()
             opened.push_async_callback(further.close)
-            return further  # type: ignore[no-any-return]
+            return further
 
-        yield another
+        yield replica
+
+
+@pytest.fixture
+async def open_beside(sqlite_database: SqliteDatabase, tmp_path: Path, clock: Clock) -> AsyncIterator[Opener]:
+    """Opens the SQLite file of the test once more, for reading, as an export beside the service would."""
+    async with contextlib.AsyncExitStack() as opened:
+
+        async def beside() -> Database:
+            further = SqliteDatabase(tmp_path / "books.db", clock_us=clock.now_us, read_only=True)
+            await further.open()
+            opened.push_async_callback(further.close)
+            return further
+
+        yield beside
+
+
+@pytest.fixture
+def open_another(request: pytest.FixtureRequest, database: Database) -> Opener:
+    """Opens the database of the test once more: `open_replica` or, on SQLite, which has one process, `open_beside`."""
+    opener: Opener = request.getfixturevalue("open_beside" if database.engine == "sqlite" else "open_replica")
+    return opener

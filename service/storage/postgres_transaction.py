@@ -1,42 +1,43 @@
-"""Statements of a transaction on an asyncpg connection, and what its errors mean."""
+"""A transaction on an asyncpg connection, from BEGIN to COMMIT, and what its errors mean."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import asyncpg
 
-from service.storage.database import Row, Value
-from service.storage.errors import Conflict, DatabaseUnavailable, LockTimeout, StorageError, ValueRefused
+from service.storage.database import Row, Value, Work
+from service.storage.errors import (
+    CommitUncertain,
+    Conflict,
+    DatabaseUnavailable,
+    LockTimeout,
+    StorageError,
+    ValueRefused,
+)
+from service.storage.postgres_connection import ASYNCPG_ERRORS, STATEMENT_TIMEOUT_S, Link
 
-# By SQLSTATE, the longest prefix first. A statement that times out (57014) is no lock: that would have timed out
-# before, as 55P03; it is a server too slow to go on with.
-_BY_STATE: tuple[tuple[str, type[StorageError]], ...] = (
-    ("55P03", LockTimeout),
-    ("40001", LockTimeout),
-    ("40P01", LockTimeout),
-    ("25P03", DatabaseUnavailable),  # idle in transaction for too long
-    ("25006", DatabaseUnavailable),  # read-only: what was the primary is none any more
-    ("0A000", DatabaseUnavailable),  # a plan of before a migration; the next connection has none
-    ("08", DatabaseUnavailable),  # connection
-    ("22", ValueRefused),  # data
-    ("23", Conflict),  # constraint
-    ("53", DatabaseUnavailable),  # disk, memory, connections
-    ("57", DatabaseUnavailable),  # shutdown, cancelled
-    ("58", DatabaseUnavailable),  # I/O
-    ("XX", DatabaseUnavailable),  # corrupted
+T = TypeVar("T")
+
+_SET_TIMEOUTS = "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)"
+# By SQLSTATE. A statement that times out (57014) has not met a lock, which would have timed out before it, as 55P03:
+# it has met a server too slow to go on with.
+_BY_STATE: tuple[tuple[tuple[str, ...], type[StorageError]], ...] = (
+    (("55P03", "40001", "40P01"), LockTimeout),
+    (("25P03", "25P04", "25006"), DatabaseUnavailable),  # idle or too long in a transaction; a primary no longer
+    (("0A000",), DatabaseUnavailable),  # a plan of before a migration: the next connection has none
+    (("08", "53", "57", "58", "XX"), DatabaseUnavailable),  # connection, space, shutdown, I/O, corruption
+    (("22",), ValueRefused),
+    (("23",), Conflict),
 )
 
 
 class PostgresTransaction:
-    """A `Transaction` on a connection.
+    """A `Transaction` on a connection."""
 
-    Attributes:
-        failure: Why it cannot be committed any more.
-    """
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.failure: StorageError | None = None
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._connection = link.connection
+        self._cause: Exception | None = None
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
         self._require_sound()
@@ -46,6 +47,8 @@ class PostgresTransaction:
             raise self._failed(error) from error
 
     async def fetch_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[Row]:
+        if len(rows) == 1:  # a quarter cheaper
+            return await self.fetch(sql, *rows[0])
         self._require_sound()
         try:
             return [tuple(record) for record in await self._connection.fetchmany(sql, rows)]
@@ -53,29 +56,85 @@ class PostgresTransaction:
             raise self._failed(error) from error
 
     async def execute_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        if len(rows) == 1:
+            await self.fetch(sql, *rows[0])
+            return
         self._require_sound()
         try:
             await self._connection.executemany(sql, rows)
         except Exception as error:
             raise self._failed(error) from error
 
+    async def run(self, work: Work[T], lock_timeout_s: float | None = None) -> T:
+        """The whole transaction.
+
+        Raises:
+            StorageError: One of its subclasses says what is left behind.
+        """
+        try:
+            await self._begin(lock_timeout_s)
+            result = await work(self)
+            self._require_sound()
+        except Exception:
+            await self._roll_back()
+            raise
+        await self._commit()
+        return result
+
+    async def _begin(self, lock_timeout_s: float | None) -> None:
+        try:
+            await self._connection.execute("BEGIN")
+        except ASYNCPG_ERRORS as error:
+            raise self._failed(error) from error
+        if lock_timeout_s is not None:
+            lock_ms, statement_ms = round(lock_timeout_s * 1000), round((lock_timeout_s + STATEMENT_TIMEOUT_S) * 1000)
+            await self.fetch(_SET_TIMEOUTS, str(lock_ms), str(statement_ms))
+
+    async def _commit(self) -> None:
+        if self._connection.is_closed():  # nothing was sent
+            raise DatabaseUnavailable("The connection was lost before COMMIT")
+        self._link.notices.clear()
+        try:
+            answer = await self._connection.execute("COMMIT")
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise self._failed(error) from error
+        except Exception as error:
+            self._connection.terminate()
+            raise CommitUncertain(f"COMMIT was not answered: {error}") from error
+        if answer != "COMMIT":
+            raise DatabaseUnavailable(f"COMMIT was answered with {answer}")
+        if self._link.notices:  # an operator has cut short the wait for the standby, which PostgreSQL calls a success
+            raise CommitUncertain(f"COMMIT was answered with a warning: {self._link.notices[0]}")
+
+    async def _roll_back(self) -> None:
+        """Undoes what was done; hanging up does it as well, where the connection is lost or answers with an error."""
+        if self._connection.is_closed():
+            return
+        try:
+            await self._connection.execute("ROLLBACK")
+        except ASYNCPG_ERRORS:
+            self._connection.terminate()
+
     def _require_sound(self) -> None:
-        if self.failure is not None:
-            raise self.failure
+        """PostgreSQL answers COMMIT with ROLLBACK after a statement that failed, and calls it no error."""
+        if self._cause is not None:
+            raise self._failed(self._cause) from self._cause
 
     def _failed(self, error: Exception) -> StorageError:
-        self.failure = storage_error(error)
-        return self.failure
+        self._cause = error
+        if self._connection.is_closed():
+            return DatabaseUnavailable(f"The connection was lost: {error}")
+        return storage_error(error)
 
 
 def storage_error(error: Exception) -> StorageError:
     """What an exception of asyncpg means to the caller, if it came before COMMIT was sent."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
-        kind = next((kind for prefix, kind in _BY_STATE if state.startswith(prefix)), StorageError)
+        kind = next((kind for prefixes, kind in _BY_STATE if state.startswith(prefixes)), StorageError)
         return kind(f"{error} ({state})")
-    if isinstance(error, asyncpg.DataError | UnicodeEncodeError | OverflowError):
+    if isinstance(error, ValueError):  # asyncpg's own, while it encodes
         return ValueRefused(str(error))
-    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
-        return DatabaseUnavailable(str(error) or type(error).__name__)
+    if isinstance(error, OSError | asyncpg.InternalClientError):
+        return DatabaseUnavailable(f"{type(error).__name__} {error}".rstrip())
     return StorageError(str(error))
