@@ -36,11 +36,14 @@ class CheckpointCheck:
     Args:
         report: Told what does not hold.
         keys: Who may have signed, by key id; none if signatures cannot be checked.
+        is_whole: All of the table is there; without, only what lies between its first and its last checkpoint is.
     """
 
-    def __init__(self, report: Report, keys: Mapping[str, VerifyingKey]) -> None:
+    def __init__(self, report: Report, keys: Mapping[str, VerifyingKey], *, is_whole: bool) -> None:
         self._report = report
         self._keys = keys
+        self._is_whole = is_whole
+        self._first = 1 if is_whole else 0
         self._before = _Before(0, BEFORE_FIRST)
         self._files: dict[str, int] = {}
         self._known = Spool()
@@ -70,7 +73,9 @@ class CheckpointCheck:
             checkpoint = self._believed(Signed(number, body.encode(), digest, signature), where)
             if checkpoint is not None and checkpoint.at_us != at_us:
                 self._report.broken("checkpoint_changed", where, "its time is not the one in its body")
-            if number > self._before.number + 1:
+            if not self._first:  # of a part, which may begin with any
+                self._first = number
+            elif number > self._before.number + 1:
                 self._missing(self._before.number + 1, number - 1, "the table lacks it")
             elif checkpoint is not None:
                 self._follows(checkpoint, self._before, where)
@@ -113,8 +118,10 @@ class CheckpointCheck:
     def finish(self) -> None:
         """Compares the table, the files and what records name."""
         for number, found in groupby(self._known.sorted(), key=itemgetter(0)):
-            self._compare(number, [(source, digest, where) for _, source, digest, where in found])
-        self._compare_counts()
+            if self._is_whole or self._first <= number <= self._before.number:
+                self._compare(number, [(source, digest, where) for _, source, digest, where in found])
+        if self._is_whole:
+            self._compare_counts()
         if not self._keys:
             self._report.incomplete("signatures of checkpoints: no public key was given")
         if not self._files:

@@ -45,7 +45,8 @@ class Verifier:
         self.report = Report(told)
         self._is_whole = is_whole
         with ExitStack() as held:
-            self._checkpoints = held.enter_context(CheckpointCheck(self.report, {key.key_id: key for key in keys}))
+            by_id = {key.key_id: key for key in keys}
+            self._checkpoints = held.enter_context(CheckpointCheck(self.report, by_id, is_whole=is_whole))
             self._attempts = held.enter_context(AttemptCheck(self.report, is_whole=is_whole))
             self._money = held.enter_context(MoneyCheck(self.report, is_whole=is_whole))
             self._usage = held.enter_context(UsageCheck(self.report, self._money, is_whole=is_whole))
