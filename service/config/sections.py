@@ -92,7 +92,7 @@ class BooksConfig(_Section):
     prices: Path | None = None
     """TOML whose models take the place of those of the shipped price book."""
     alert_cost_usd: Amount = Decimal(10)
-    """A call that costs more is told in the log and counted."""
+    """An attempt that costs this much or more raises an alert."""
 
 
 class AuditConfig(_Section):
