@@ -19,7 +19,7 @@ _Job: TypeAlias = "tuple[Work[Any], float | None, asyncio.Future[Any]]"
 
 READERS_MAX = 2
 WRITE_TIMEOUT_S = 5.0
-"""A transaction that takes longer has met a server that hangs, and its connection is cut. Locks are waited for on top."""
+"""A transaction that takes longer has met a server that hangs: its connection is cut. Locks are waited for on top."""
 READ_TIMEOUT_S = 120.0
 
 
