@@ -57,6 +57,7 @@ class Committer:
         self._told = told
         self._jitter = jitter
         self._queue: deque[Entry] = deque()
+        self._under_way = 0
         self._running: asyncio.Task[None] | None = None
         self._pen = fresh_pen()
         self._periods: dict[str, Period] = {}
@@ -72,8 +73,8 @@ class Committer:
 
     @property
     def waiting(self) -> int:
-        """Entries that are not durable yet."""
-        return len(self._queue) + sum(map(len, self._stuck.values())) + self._quarantined
+        """Entries that are not durable yet; one set apart from a batch may count twice until the batch is done."""
+        return self._under_way + len(self._queue) + sum(map(len, self._stuck.values())) + self._quarantined
 
     def submit(self, entry: Entry) -> "asyncio.Future[Any]":
         """Queues one entry; its future tells when it is durable, or why it will not be.
@@ -97,10 +98,11 @@ class Committer:
                 await asyncio.sleep(min(left_s, STUCK_LOCK_TIMEOUT_S))
             else:
                 await asyncio.wait({self._running}, timeout=left_s)
+        left = self.waiting  # with the batch that is given up now
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
-        return self.waiting
+        return left
 
     def _start(self) -> None:
         if self._running is None:
@@ -112,11 +114,11 @@ class Committer:
                 if self._failures:
                     await self._recover()
                 elif self._due:
-                    await self._write(self._stuck.pop(self._due.pop()), STUCK_LOCK_TIMEOUT_S)
+                    await self._write_batch(self._stuck.pop(self._due.pop()), STUCK_LOCK_TIMEOUT_S)
                 else:
                     # One turn of the loop: what is ready to be submitted joins, and under load more share the commit.
                     await asyncio.sleep(0)
-                    await self._write(self._next_batch())
+                    await self._write_batch(self._next_batch())
         finally:
             self._running = None
 
@@ -134,6 +136,13 @@ class Committer:
             elif not (entry.done.cancelled() and isinstance(entry, Admission)):
                 batch.append(entry)
         return batch
+
+    async def _write_batch(self, batch: Sequence[Entry], lock_timeout_s: float | None = None) -> None:
+        self._under_way = len(batch)
+        try:
+            await self._write(batch, lock_timeout_s)
+        finally:
+            self._under_way = 0
 
     async def _write(self, batch: Sequence[Entry], lock_timeout_s: float | None = None) -> None:
         """Writes a batch; if not all of it can be written, what can be."""
