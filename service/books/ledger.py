@@ -185,6 +185,20 @@ async def in_force(tx: Transaction, budget_id: str, zone: ZoneInfo) -> Standing:
     return Standing(period, 0, frozen_at_us)
 
 
+def period_between(before_us: int | None, after_us: int | None, zone: ZoneInfo, now_us: int) -> Period:
+    """The period of *now_us* where none is open: the zone's day, kept off its neighbours.
+
+    Args:
+        before_us: Where the budget's last period before *now_us* ends, if there is one.
+        after_us: Where its first one after *now_us* begins, if there is one.
+        zone: Where its days begin.
+        now_us: The present, µs since the epoch.
+    """
+    day = period_at(zone, now_us)
+    start_us = day.start_us if before_us is None else max(day.start_us, before_us)
+    return Period(start_us, day.end_us if after_us is None else min(day.end_us, after_us))
+
+
 async def know(tx: Transaction, budget_id: str) -> None:
     """Makes sure that the budget has its row."""
     await tx.fetch(_KNOW, budget_id)
@@ -200,7 +214,5 @@ async def _look(tx: Transaction, budget_id: str) -> Standing | None:
 
 
 async def _next_period(tx: Transaction, budget_id: str, zone: ZoneInfo, now_us: int) -> Period:
-    day = period_at(zone, now_us)
     before_us, after_us = (await tx.fetch(_NEIGHBOURS, now_us, budget_id))[0]
-    start_us = day.start_us if before_us is None else max(day.start_us, before_us)
-    return Period(start_us, day.end_us if after_us is None else min(day.end_us, after_us))
+    return period_between(before_us, after_us, zone, now_us)

@@ -15,7 +15,6 @@ from cohort.v1.usage_pb2 import BilledUnits, Receipt
 from service.attempts import Answered, Attempts
 from service.books.books import Books
 from service.books.content import ContentHasher
-from service.books.errors import BooksUnavailable
 from service.call import Call, current_call
 from service.call_content import content_of
 from service.context import Context
@@ -27,6 +26,7 @@ from service.policy import Endpoint, Policy, terms_of
 from service.quote import Quote, quote_of
 from service.servicers.exchange import Exchange
 from service.servicers.generation import failure_of_answer, failure_of_end
+from service.servicers.usage import UsageAnswers
 from service.snapshot import Snapshot
 from service.validation import Violation, violations_of_chat, violations_of_embed, violations_of_rerank
 
@@ -52,7 +52,7 @@ class GatewayServicer:
         hasher: ContentHasher,
         books: Books,
     ) -> None:
-        self._books = books
+        self._usage = UsageAnswers(books)
         self._exchange = exchange
         self._attempts = attempts
         self._drain = drain
@@ -128,9 +128,9 @@ class GatewayServicer:
         _receive(call, response.receipt)
         return response
 
-    async def GetUsage(self, _request: GetUsageRequest, _context: Context) -> GetUsageResponse:
+    async def GetUsage(self, request: GetUsageRequest, _: Context) -> GetUsageResponse:
         """Shows what was consumed, what it cost, and what is left."""
-        raise BooksUnavailable("this service keeps no books")
+        return await self._usage.answer(current_call(), request)
 
     async def _prepared(
         self, call: Call, endpoint: Endpoint, body_of: Callable[..., bytes], request: Any, **how: Any

@@ -9,7 +9,7 @@ from service.validation.chat import violations_of_chat
 from service.validation.embed import violations_of_embed
 from service.validation.input_size import input_bytes
 from service.validation.rerank import violations_of_rerank
-from service.validation.usage import violations_of_get_usage
+from service.validation.usage import violations_of_get_usage, violations_of_usage_window
 from service.validation.violation import VIOLATIONS_MAX, Violation, ViolationReason
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "violations_of_list_audit",
     "violations_of_rerank",
     "violations_of_set_frozen",
+    "violations_of_usage_window",
 ]

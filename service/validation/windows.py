@@ -10,7 +10,7 @@ from service.validation.violation import Findings, ViolationReason
 QUARTER_S = 15 * 60
 PAGE_TOKEN_CHARS_MAX = 500
 
-_SECONDS_MAX = 253_402_300_799
+SECONDS_MAX = 253_402_300_799
 """The last second of the year 9999; µs of it are far within 64 bits."""
 _NANOS_MAX = 999_999_999
 
@@ -32,7 +32,7 @@ class Window(Protocol):
 
 def timestamp(findings: Findings, field: str, value: Timestamp) -> None:
     """Checks a point in time: from 1970 to 9999, as google.protobuf.Timestamp bounds its parts."""
-    if not 0 <= value.seconds <= _SECONDS_MAX:
+    if not 0 <= value.seconds <= SECONDS_MAX:
         findings.add(field, ViolationReason.OUT_OF_RANGE, "must be from 1970 to 9999")
     elif not 0 <= value.nanos <= _NANOS_MAX:
         findings.add(field, ViolationReason.OUT_OF_RANGE, f"nanos must be from 0 to {_NANOS_MAX}; is {value.nanos}")
