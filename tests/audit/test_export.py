@@ -1,28 +1,22 @@
-"""Exports: what is done to their lines is found, and a part of the books is verified as far as it goes."""
+"""Exports: what is done to their lines is found."""
 
-import dataclasses
 import hashlib
-from collections.abc import Callable
+import itertools
 from pathlib import Path
-from typing import Any, TypeVar
 
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.books.export import FORMAT, SECTIONS, signed_hash
-from service.books.sections import ALL, Window
+from service.books.sections import Window
 from service.books.signing import SigningKey
-from service.books.verification.findings import BROKEN, INCOMPLETE, INTACT, Finding
+from service.books.verification.findings import INCOMPLETE
 from service.books.verification.offline import NoExport, verify_export
 from service.storage.database import Database
-from tests.audit.made import HOUR_US, Made
-from tests.audit.scene import Scene, in_a_scene
+from tests.audit.exports import Lines, again, counts, exported, of_type, verified
+from tests.audit.made import Made
 from tests.databases import Clock
-
-T = TypeVar("T")
-
-Lines = list[bytes]
 
 
 @pytest.fixture
@@ -32,53 +26,34 @@ async def made(sqlite_database: Database, tmp_path: Path, clock: Clock) -> Made:
     return books
 
 
-def of_type(lines: Lines, name: str) -> list[int]:
-    """The places of the lines of a type."""
-    return [place for place, line in enumerate(lines) if orjson.loads(line)["type"] == name]
-
-
-def again(lines: Lines, key: SigningKey | None = None) -> Lines:
-    """The lines with a manifest that fits them, by somebody who has no key, or another one."""
-    *kept, last = lines
-    digest = hashlib.sha256(b"".join(kept)).digest()
-    manifest = {name: value for name, value in orjson.loads(last).items() if name not in {"key", "signature"}}
-    manifest |= {"lines": counts(kept), "sha256": digest.hex()}
-    if key is not None:
-        manifest |= {"key": key.public.key_id, "signature": key.sign(signed_hash(digest)).hex()}
-    return [*kept, orjson.dumps(manifest) + b"\n"]
-
-
-def counts(lines: Lines) -> dict[str, int]:
-    """What a manifest says of them."""
-    names = [name for line in lines for name in SECTIONS if line.startswith(b'{"type":"%b"' % name.encode())]
-    return {name: names.count(name) for name in dict.fromkeys(names)}
+def inner(lines: Lines) -> tuple[int, str]:
+    """The place and the name of an intent that is neither the first nor the last record of its writer."""
+    places = of_type(lines, "record")
+    for place, after in itertools.pairwise(places):
+        fields = orjson.loads(lines[place])
+        if fields["kind"] == "intent" and orjson.loads(lines[after])["writer_id"] == fields["writer_id"]:
+            return place, f"writer {fields['writer_id']}/{fields['seq']}"
+    raise AssertionError
 
 
 def one_bit_flipped(lines: Lines) -> tuple[Lines, str, str]:
-    place = of_type(lines, "record")[5]
+    place, where = inner(lines)
     changed = lines[place].replace(b"indexer", b"indexes")
-    fields = orjson.loads(lines[place])
-    where = f"writer {fields['writer_id']}/{fields['seq']}"
     return [*lines[:place], changed, *lines[place + 1 :]], "record_changed", where
 
 
 def a_line_deleted(lines: Lines) -> tuple[Lines, str, str]:
-    place = of_type(lines, "record")[5]
-    fields = orjson.loads(lines[place])
-    return [*lines[:place], *lines[place + 1 :]], "record_missing", f"writer {fields['writer_id']}/{fields['seq']}"
+    place, where = inner(lines)
+    return [*lines[:place], *lines[place + 1 :]], "record_missing", where
 
 
 def two_lines_swapped(lines: Lines) -> tuple[Lines, str, str]:
-    place = of_type(lines, "record")[5]
-    fields = orjson.loads(lines[place])
-    swapped = [*lines[:place], lines[place + 1], lines[place], *lines[place + 2 :]]
-    return swapped, "record_repeated", f"writer {fields['writer_id']}/{fields['seq']}"
+    place, where = inner(lines)
+    return [*lines[:place], lines[place + 1], lines[place], *lines[place + 2 :]], "record_repeated", where
 
 
 def a_line_repeated(lines: Lines) -> tuple[Lines, str, str]:
-    place = of_type(lines, "record")[5]
-    fields = orjson.loads(lines[place])
-    where = f"writer {fields['writer_id']}/{fields['seq']}"
+    place, where = inner(lines)
     return [*lines[: place + 1], *lines[place:]], "record_repeated", where
 
 
@@ -125,18 +100,6 @@ LINE_TAMPERINGS = (
     one_bit_flipped, a_line_deleted, two_lines_swapped, a_line_repeated, a_record_moved_to_another_writer,
     a_section_moved, a_line_made_unreadable, a_line_of_another_type, a_number_written_as_text, a_charge_edited,
 )  # fmt: skip
-
-
-async def exported(made: Made, window: Window = ALL) -> Lines:
-    return await in_a_scene(made, lambda scene: scene.exported(window))
-
-
-async def verified(made: Made, lines: Lines, **options: bool) -> tuple[int, list[Finding], list[str]]:
-    async def verify(scene: Scene) -> tuple[int, list[Finding], list[str]]:
-        report, findings = scene.verified_export(lines, **options)
-        return report.exit_code, findings, report.unchecked
-
-    return await in_a_scene(made, verify)
 
 
 async def test_what_is_done_to_the_lines_of_an_export_is_found_with_its_place(made: Made) -> None:
@@ -215,86 +178,6 @@ def test_what_is_no_export_is_told_as_that(first: bytes) -> None:
         verify_export([first] if first else [], {}, [], told=lambda _: None)
 
 
-# A part of the books
-
-
-async def last_day(made: Made) -> Window:
-    """The time of the last two writers."""
-
-    async def look(scene: Scene) -> Window:
-        return Window(start_us=scene.writers[2][-1].at_us - HOUR_US)
-
-    return await in_a_scene(made, look)
-
-
-@pytest.mark.parametrize("part", ["time", "team", "both"])
-async def test_a_part_of_the_books_verifies_as_far_as_it_goes(part: str, made: Made) -> None:
-    window = await last_day(made) if part != "team" else ALL
-    if part != "time":
-        window = window._replace(team="search")
-    lines = await exported(made, window)
-    code, findings, unchecked = await verified(made, lines)
-    records = [orjson.loads(lines[place]) for place in of_type(lines, "record")]
-
-    assert findings == []
-    assert code == INCOMPLETE
-    assert any("only a part" in what for what in unchecked)
-    assert 0 < len(records) < len(of_type(await exported(made), "record"))
-    assert all(record["at_us"] >= window.start_us for record in records)
-    assert {record["team"] for record in records} == ({"search"} if window.team else {"", "search", "support"})
-
-
-async def tampered_part(made: Made, act: Callable[[list[dict[str, Any]]], object]) -> tuple[int, set[tuple[str, str]]]:
-    """Verifies a part whose records *act* has changed, with a manifest that fits."""
-    lines = await exported(made, Window(team="search"))
-    places = of_type(lines, "record")
-    records = [orjson.loads(lines[place]) for place in places]
-    act(records)
-    changed = dict(zip(places, (orjson.dumps(record) + b"\n" for record in records), strict=True))
-    code, findings, _ = await verified(made, again([changed.get(place, line) for place, line in enumerate(lines)]))
-    return code, {(finding.kind, finding.where) for finding in findings}
-
-
-async def test_a_record_changed_in_a_part_is_found(made: Made) -> None:
-    where = ""
-
-    def act(records: list[dict[str, Any]]) -> None:
-        nonlocal where
-        records[3]["body"] = records[3]["body"].replace("indexer", "indexes")
-        where = f"writer {records[3]['writer_id']}/{records[3]['seq']}"
-
-    code, found = await tampered_part(made, act)
-
-    assert code == BROKEN
-    assert ("record_changed", where) in found
-
-
-async def test_records_swapped_in_a_part_are_found(made: Made) -> None:
-    def act(records: list[dict[str, Any]]) -> None:
-        records[3], records[4] = records[4], records[3]
-
-    _, found = await tampered_part(made, act)
-
-    assert {kind for kind, _ in found} == {"record_moved"}
-
-
-async def test_a_record_that_a_checkpoint_names_cannot_be_rewritten_in_a_part(made: Made) -> None:
-    """With a hash that fits, and what follows it."""
-
-    async def rewrite(scene: Scene) -> tuple[Lines, str]:
-        third = scene.writers[2]
-        (head,) = [head for head in (await scene.checkpoint(4)).heads if head.writer_id == third[0].writer_id]
-        row = third[head.seq]
-        changed = dataclasses.replace(row, body=row.body.replace("key_1", "key_2"))
-        await scene.edit(row, body=changed.body, hash=changed.hash_after(scene.hash_before(row)))
-        return await scene.exported(Window(start_us=row.at_us - HOUR_US)), row.where
-
-    lines, where = await in_a_scene(made, rewrite)
-    _, findings, _ = await verified(made, lines)
-
-    assert ("head_differs", where) in {(finding.kind, finding.where) for finding in findings}
-
-
 async def test_the_header_says_what_the_export_is_of(made: Made) -> None:
     whole, part = orjson.loads((await exported(made))[0]), orjson.loads((await exported(made, Window(1, 2, "x")))[0])
 
@@ -302,13 +185,3 @@ async def test_the_header_says_what_the_export_is_of(made: Made) -> None:
         "format": FORMAT, "start_us": None, "end_us": None, "team": None,
     }  # fmt: skip
     assert (part["start_us"], part["end_us"], part["team"]) == (1, 2, "x")
-
-
-async def test_an_export_verifies_the_same_from_postgres(
-    postgres_database: Database, tmp_path: Path, clock: Clock
-) -> None:
-    made = Made(postgres_database, tmp_path, clock.shift)
-    await made.write()
-
-    assert (await verified(made, await exported(made)))[0] == INTACT
-    assert (await verified(made, await exported(made, Window(team="search"))))[:2] == (INCOMPLETE, [])
