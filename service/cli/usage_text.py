@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from cohort.v1.get_usage_pb2 import GetUsageResponse, Terms, UsageDimension, UsageFigures, UsageRow
+from cohort.v1.get_usage_pb2 import GetUsageResponse, Terms, UnitPrice, UsageDimension, UsageFigures, UsageRow
 from service.cli.amounts import dollars
 from service.cli.budget_table import BAR_CELLS, budget_table
 from service.cli.table import table
@@ -109,6 +109,11 @@ def _attempts(count: int) -> str:
     return f"{count:,} attempt{'' if count == 1 else 's'}"
 
 
+def _price(price: UnitPrice) -> str:
+    units = price.unit.removesuffix("s") if price.count == 1 else f"{price.count:,} {price.unit}"
+    return f"{dollars(price.price)} per {units}"
+
+
 def _terms_text(terms: Terms) -> str:
     caps = f"at most {terms.max_tokens_per_call:,} output tokens a call"
     if terms.HasField("max_input_tokens_per_call"):
@@ -117,7 +122,7 @@ def _terms_text(terms: Terms) -> str:
         [
             [model.model],
             [model.endpoint or "-"],
-            [f"{dollars(price.price)} per {price.count:,} {price.unit}" for price in model.prices] or ["none: refused"],
+            [_price(price) for price in model.prices] or ["none: refused"],
         ]
         for model in terms.models
     ]

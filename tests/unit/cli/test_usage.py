@@ -167,6 +167,7 @@ def test_the_text_shows_rows_with_bars_what_is_unknown_the_budget_and_the_terms(
         "command-a-03-2025            chat      $2.50 per 1,000,000 input_tokens",
         "                                       $10.00 per 1,000,000 output_tokens",
         "command-a-reasoning-08-2025  -         none: refused",
+        "embed-v3.0                   embed     $0.0001 per image",
     ]
 
 

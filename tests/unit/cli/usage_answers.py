@@ -82,6 +82,11 @@ TERMS = Terms(
             ],
         ),
         ModelTerms(model="command-a-reasoning-08-2025"),
+        ModelTerms(
+            model="embed-v3.0",
+            endpoint="embed",
+            prices=[UnitPrice(unit="images", count=1, price=money_of(100_000))],
+        ),
     ],
     max_tokens_per_call=4096,
     daily_budget=money_of(25_000_000_000),

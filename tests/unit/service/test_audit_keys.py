@@ -41,6 +41,18 @@ def test_a_new_signing_key_is_read_back_and_signs(folder: Path) -> None:
     assert keys.hmac_key == (folder / "audit-hmac.key").read_bytes()
 
 
+def test_the_keys_may_stand_in_the_environment(folder: Path) -> None:
+    file = folder / "cohort.toml"
+    text = file.read_text().replace("file:audit-hmac.key", "env:HMAC_KEY")
+    file.write_text(text.replace("file:audit-signing.key", "env:SIGNING_KEY"))
+    pem = new_signing_key()
+
+    keys = audit_keys_of(config.load(file, {"HMAC_KEY": "k" * 32, "SIGNING_KEY": pem}))
+
+    assert keys.hmac_key == b"k" * 32
+    assert keys.signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode() == pem
+
+
 def test_each_new_signing_key_is_another_one() -> None:
     assert new_signing_key() != new_signing_key()
 
