@@ -133,11 +133,18 @@ class Made:
         database: Empty.
         folder: For the outside file.
         shift: Moves the clock of the database.
+        key: Signs the checkpoints; a fresh one by default.
     """
 
-    def __init__(self, database: Database, folder: Path, shift: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        shift: Callable[[int], Awaitable[None]],
+        key: Ed25519PrivateKey | None = None,
+    ) -> None:
         self.database = database
-        self.key = SigningKey(Ed25519PrivateKey.generate())
+        self.key = SigningKey(key or Ed25519PrivateKey.generate())
         self.file = folder / "checkpoints.jsonl"
         self.shift = shift
         self.failures: list[Exception] = []

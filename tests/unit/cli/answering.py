@@ -10,13 +10,18 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, SetTeamFrozenRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
 
 ACCESS_KEY = "an-access-key"
 _REQUESTS: dict[str, dict[str, type[Message]]] = {
     "cohort.v1.GatewayService": {"GetUsage": GetUsageRequest},
-    "cohort.v1.AdminService": {"SetTeamFrozen": SetTeamFrozenRequest, "AdjustBudget": AdjustBudgetRequest},
+    "cohort.v1.AdminService": {
+        "SetTeamFrozen": SetTeamFrozenRequest,
+        "AdjustBudget": AdjustBudgetRequest,
+        "ListAuditRecords": ListAuditRecordsRequest,
+    },
 }
 
 
