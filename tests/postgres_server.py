@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 VERSION_MIN = 15
 MEMORY_MIN_BYTES = 1 << 30
@@ -33,11 +33,12 @@ class PostgresServer:
             "-c max_connections=60",
             f"-c fsync={'on' if durable else 'off'}",
         ]
-        self._as: dict[str, Any] = {}
+        self._as: list[str] = []
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             user = next(user for user in pwd.getpwall() if user.pw_name in {"postgres", "nobody"})
             os.chown(folder, user.pw_uid, user.pw_gid)
-            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            # Not by subprocess: it would fork, and gRPC's threads do not survive that.
+            self._as = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         self._binaries = self._find_binaries()
         self._run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
 
@@ -91,11 +92,10 @@ class PostgresServer:
         return self._folder / "postgresql" / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._binaries / program), "-D", str(self._folder / "data"), *arguments]
+        command = [*self._as, str(self._binaries / program), "-D", str(self._folder / "data"), *arguments]
         with (self._folder / "output").open("ab") as output:  # a pipe would be held open by the server
             ended = subprocess.run(
                 command,
-                **self._as,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -63,6 +63,7 @@ class Committer:
         self._periods: dict[str, Period] = {}
         self._failures = 0
         self._stuck: dict[str, list[Entry]] = {}
+        self._suspects: set[str] = set()
         self._due: list[str] = []
         self._quarantined = 0
 
@@ -118,24 +119,26 @@ class Committer:
                 else:
                     # One turn of the loop: what is ready to be submitted joins, and under load more share the commit.
                     await asyncio.sleep(0)
-                    await self._write_batch(self._next_batch())
+                    await self._write_batch(*self._next_batch())
         finally:
             self._running = None
 
-    def _next_batch(self) -> list[Entry]:
+    def _next_batch(self) -> tuple[list[Entry], float | None]:
+        """What to write next, and how long to wait for a locked row; None is as long as ever."""
         batch: list[Entry] = []
         while self._queue and len(batch) < ENTRIES_MAX:
             entry = self._queue.popleft()
+            suspect = entry.team in self._suspects
             if entry.team in self._stuck:
                 self._set_apart(entry)
-            elif isinstance(entry, Work):  # it may refuse, and locks in an order of its own
+            elif isinstance(entry, Work) or suspect:  # it may refuse, and locks in an order of its own; or is locked
                 if batch:
                     self._queue.appendleft(entry)
                     break
-                return [entry]
+                return [entry], STUCK_LOCK_TIMEOUT_S if suspect else None
             elif not (entry.done.cancelled() and isinstance(entry, Admission)):
                 batch.append(entry)
-        return batch
+        return batch, None
 
     async def _write_batch(self, batch: Sequence[Entry], lock_timeout_s: float | None = None) -> None:
         self._under_way = len(batch)
@@ -174,6 +177,8 @@ class Committer:
             await self._write_parts(batch, error)
         else:
             self._pen, self._periods = written.pen, written.periods
+            if self._suspects:
+                self._suspects.difference_update(entry.team for entry in batch)
             for entry, result in written.results:
                 self._resolve(entry, result)
 
@@ -209,14 +214,18 @@ class Committer:
         self._start()
 
     def _set_apart(self, entry: Entry) -> None:
-        """Leaves an entry out for now: what ended upstream is tried again soon, anything else fails."""
-        if not entry.is_kept:
-            self._refuse(entry, _LOCKED)
-            return
+        """Leaves an entry out for now: what ended upstream is tried again soon, anything else fails.
+
+        Nothing of its team is tried before, and then by itself and briefly: others would wait for the lock as well.
+        """
         if entry.team not in self._stuck:
             self._stuck[entry.team] = []
+            self._suspects.add(entry.team)
             asyncio.get_running_loop().call_later(STUCK_RETRY_S, self._fall_due, entry.team)
-        self._stuck[entry.team].append(entry)
+        if entry.is_kept:
+            self._stuck[entry.team].append(entry)
+        else:
+            self._refuse(entry, _LOCKED)
 
     def _fall_due(self, team: str) -> None:
         self._due.append(team)

@@ -115,7 +115,7 @@ class PostgresDatabase:
         self._require_open()
         async with self._reading:
             self._require_open()
-            link = self._readers.pop() if self._readers else await connect_reader(self._url, self._password)
+            link = self._idle_reader() or await connect_reader(self._url, self._password)
             try:
                 yield link
             except asyncio.CancelledError:  # perhaps in the middle of a statement
@@ -124,6 +124,14 @@ class PostgresDatabase:
             finally:
                 if not link.connection.is_closed():
                     self._readers.append(link)
+
+    def _idle_reader(self) -> Link | None:
+        """A connection of an earlier reader, unless the server has closed it meanwhile."""
+        while self._readers:
+            link = self._readers.pop()
+            if not link.connection.is_closed():
+                return link
+        return None
 
     async def _connected_writer(self) -> Link:
         if self._writer is None or self._writer.connection.is_closed():
