@@ -1,5 +1,6 @@
 """`cohort migrate`: a database of this version's schema."""
 
+import asyncio
 import re
 import stat
 from pathlib import Path
@@ -45,3 +46,15 @@ def test_a_password_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest
 
     assert code == 2
     assert capsys.readouterr().err.startswith("books.database_password: ")
+
+
+async def test_a_server_that_has_its_schema_is_left_alone(
+    tmp_path: Path, postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_config(tmp_path)
+    file.write_text(file.read_text().replace("sqlite:cohort.db", postgres_url))
+
+    code = await asyncio.to_thread(main, ["migrate", "--config", str(file)])
+
+    assert code == 0
+    assert capsys.readouterr().out.endswith("(0 steps applied)\n")
