@@ -5,6 +5,7 @@ import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -56,10 +57,13 @@ class Sandbox:
     Args:
         seed: Of the ids of answers; everything else follows from the requests alone.
         clock: Seconds, monotonic; rate limits and records read it.
+        bill_file: Gets a line for each attempt that is billed, as `Bill` says; for checks that outlive the process.
     """
 
-    def __init__(self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.state = State(seed=seed, clock=clock)
+    def __init__(
+        self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, bill_file: Path | None = None
+    ) -> None:
+        self.state = State(seed=seed, clock=clock, bill_file=bill_file)
 
     @asynccontextmanager
     async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:

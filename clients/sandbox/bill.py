@@ -1,8 +1,12 @@
 """The sandbox's own bill: what each key owes, in integer nano-USD, whether or not its answers arrived."""
 
+import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from clients.sandbox import prices
 
@@ -20,9 +24,15 @@ class Account:
 
 
 class Bill:
-    """Every charge since the last reset; the newest `ATTEMPTS_KEPT` attempts one by one."""
+    """Every charge since the last reset; the newest `ATTEMPTS_KEPT` attempts one by one.
 
-    def __init__(self) -> None:
+    Args:
+        file: Gets a line for each attempt ever billed, whatever is reset: JSON, with `key`, `at_us` (µs since the
+            epoch), all that the control API shows of it, and the `request`.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
         self._accounts: dict[str, Account] = {}
         self._attempts: deque[tuple[str, dict[str, Any]]] = deque(maxlen=ATTEMPTS_KEPT)
         self._number = 0
@@ -40,6 +50,7 @@ class Bill:
         billed_units: dict[str, int],
         *,
         path: str,
+        request: dict[str, Any],
         fault: list[str],
         trace_id: str,
     ) -> int:
@@ -50,6 +61,7 @@ class Bill:
             model: The model that worked.
             billed_units: What Cohere bills, by its own names.
             path: The endpoint's path.
+            request: What was asked, as JSON.
             fault: What was wrong with the answer: the names of the fault's fields.
             trace_id: The answer's x-debug-trace-id.
         """
@@ -70,6 +82,10 @@ class Bill:
             "debug_trace_id": trace_id,
         }
         self._attempts.append((key_name, attempt))
+        if self._file is not None:
+            line = {"key": key_name, "at_us": time.time_ns() // 1000, **attempt, "request": request}
+            with self._file.open("ab") as file:
+                file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         return cost_nanos
 
     def cost_nanos(self, key_name: str) -> int:

@@ -119,6 +119,7 @@ class _Exchange:
                 answer.model,
                 units,
                 path=self.incoming.path,
+                request=self.incoming.body,
                 fault=self.fault.described(),
                 trace_id=self.trace_id,
             )

@@ -4,6 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 from clients.sandbox.bill import Bill
 from clients.sandbox.faults import FaultQueue
@@ -20,9 +21,9 @@ class State:
         closing: Set when the server stops, for handlers that would wait for ever.
     """
 
-    def __init__(self, *, seed: int, clock: Callable[[], float]) -> None:
+    def __init__(self, *, seed: int, clock: Callable[[], float], bill_file: Path | None) -> None:
         self.keys = KeyRing()
-        self.bill = Bill()
+        self.bill = Bill(bill_file)
         self.limits = RateLimits(clock)
         self.faults = FaultQueue()
         self.requests = RequestLog()

@@ -1,7 +1,10 @@
 import asyncio
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import aiohttp
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,3 +121,21 @@ async def test_it_serves_until_it_is_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_bill_file_keeps_every_attempt_with_its_request(tmp_path: Path) -> None:
+    file = tmp_path / "bill.jsonl"
+    sandbox = Sandbox(bill_file=file)
+    async with sandbox.serve() as url, aiohttp.ClientSession(headers={"Authorization": "Bearer sandbox-trial"}) as http:
+        for body in (HI, HI | {"temperature": 9}, HI | {"max_tokens": 2}):
+            await (await http.post(f"{url}/v2/chat", json=body)).read()
+        (key,) = sandbox.state.bill.described()["keys"].values()
+        sandbox.state.reset()
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+
+    assert [line["request"] for line in lines] == [HI, HI | {"max_tokens": 2}]
+    assert [line["key"] for line in lines] == ["sandbox-trial"] * 2
+    assert [{name: line[name] for name in attempt} for line, attempt in zip(lines, key["attempts"], strict=True)] == (
+        key["attempts"]
+    )
+    assert lines[0]["at_us"] <= lines[1]["at_us"]
