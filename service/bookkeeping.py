@@ -56,6 +56,7 @@ class Bookkeeping:
     alerts: Alerts
     books: Books
     refusals: Refusals = field(default_factory=Refusals)
+    checkpointer: Checkpointer | None = None
 
     def take_over(self, snapshot: Snapshot) -> None:
         """Notes a config that is about to come into force; its prices are durable before the first hold by them."""
@@ -107,6 +108,9 @@ class Bookkeeping:
         left = await self.committer.close(FLUSH_TIMEOUT_S)
         if left:
             _log.critical("records not written", entries=left)
+        if self.checkpointer is not None:  # nothing is written after this one
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.checkpointer.round(due=True), FLUSH_TIMEOUT_S)
         await self.database.close()
 
     def _give_notice(self) -> None:
@@ -148,7 +152,7 @@ async def bookkeeping(
         ConfigError: The database cannot be opened.
     """
     try:
-        database = await open_database(*database_of(loaded))
+        database = await open_database(loaded.database_url(), loaded.database_password())
         await migrate(database)
         clock = DatabaseClock(await database.now_us())
     except (StorageError, ValueError) as error:
@@ -164,18 +168,6 @@ async def bookkeeping(
         yield kept
     finally:
         await kept.close()
-
-
-def database_of(loaded: LoadedConfig) -> tuple[str, str | None]:
-    """The URL and the password of the config's database.
-
-    Raises:
-        SecretMissing: The password's source holds none.
-    """
-    books = loaded.config.books
-    kind, _, path = books.database.partition(":")
-    url = f"sqlite:{loaded.path(Path(path)).resolve()}" if kind == "sqlite" else books.database
-    return url, loaded.secret(books.database_password).read() if books.database_password else None
 
 
 def checkpointer_of(loaded: LoadedConfig, keys: AuditKeys, kept: Bookkeeping) -> Checkpointer:

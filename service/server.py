@@ -114,7 +114,8 @@ async def _opened(
     require_small_moves(await last_prices(kept.database, snapshot.price_book.version), snapshot.price_book)
     reloader = Reloader(snapshot, kept.take_over)
     kept.take_over(snapshot)
-    checkpoints = asyncio.create_task(checkpointer_of(loaded, keys, kept).run())
+    kept.checkpointer = checkpointer_of(loaded, keys, kept)
+    checkpoints = asyncio.create_task(kept.checkpointer.run())
     stack.callback(checkpoints.cancel)
     return reloader, kept
 

@@ -79,6 +79,7 @@ class Checkpointer:
         self._file = file
         self._failed = failed
         self._interval_us = int(interval_s * 1_000_000)
+        self._round = asyncio.Lock()
         self._made: Signed | None = None
         self._copied: Signed | None = None
 
@@ -98,18 +99,19 @@ class Checkpointer:
         Returns:
             How many seconds to wait before the next round.
         """
-        wait_s = _RETRY_S
-        try:
-            wait_s = await self._make(due=due)
-        except StorageError as error:
-            self._failed("table", error)
-        try:
-            await self._copy()
-        except (StorageError, OSError) as error:
-            self._copied = None  # how far the file is, the file says
-            self._failed("file", error)
-            return _RETRY_S
-        return wait_s
+        async with self._round:
+            wait_s = _RETRY_S
+            try:
+                wait_s = await self._make(due=due)
+            except StorageError as error:
+                self._failed("table", error)
+            try:
+                await self._copy()
+            except (StorageError, OSError) as error:
+                self._copied = None  # how far the file is, the file says
+                self._failed("file", error)
+                return _RETRY_S
+            return wait_s
 
     async def _make(self, *, due: bool) -> float:
         async def draft(tx: Transaction) -> Checkpoint | int:
@@ -158,7 +160,12 @@ class Checkpointer:
         for checkpoint in checkpoints:
             if checkpoint.hash != hash_of(checkpoint.body):
                 self._failed("table", CheckpointsRewritten(f"checkpoint {checkpoint.number} is not what its hash says"))
-        await asyncio.to_thread(self._file.append, checkpoints)
+        appending = asyncio.ensure_future(asyncio.to_thread(self._file.append, checkpoints))
+        try:
+            await asyncio.shield(appending)
+        finally:
+            # A thread cannot be cancelled, and the next round must not write beside it.
+            await asyncio.wait({appending})
         self._copied = checkpoints[-1]
 
 
