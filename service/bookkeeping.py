@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import orjson
 import structlog
@@ -26,6 +25,7 @@ from service.config import ConfigError, LoadedConfig
 from service.pricing.book import PriceBook
 from service.snapshot import Snapshot
 from service.storage.database import Database, Transaction
+from service.storage.disk import Ballast
 from service.storage.errors import DatabaseUnavailable, StorageError
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
@@ -35,6 +35,10 @@ CLOCK_INTERVAL_S = 10.0
 FORFEITS_INTERVAL_S = 60.0
 FLUSH_TIMEOUT_S = 10.0
 """How long a stop waits for what is not durable yet; a database that restarts is back by then."""
+
+MIB = 1024 * 1024
+LOW_WATER_BYTES = 16 * MIB
+"""Room for the ends of a thousand attempts, with their share of the log, between two looks at the disk."""
 
 _PRICES = "SELECT body FROM price_book ORDER BY at_us DESC, version LIMIT 1"
 _KNOWN = "SELECT 1 FROM price_book WHERE version = $1"
@@ -55,6 +59,7 @@ class Bookkeeping:
     hasher: ContentHasher
     alerts: Alerts
     books: Books
+    ballast: Ballast | None = None
     refusals: Refusals = field(default_factory=Refusals)
     checkpointer: Checkpointer | None = None
 
@@ -85,6 +90,7 @@ class Bookkeeping:
             rounds += 1
             try:
                 self._give_notice()
+                await self.look_at_disk()
                 if rounds % CLOCK_INTERVAL_S == 0:
                     self.clock.follow(await self.database.now_us())
                 if rounds % FORFEITS_INTERVAL_S == 0:
@@ -94,6 +100,15 @@ class Bookkeeping:
                 _log.warning("housekeeping not done", problem=str(error))
             except Exception as error:  # the next round may be better
                 _log.error("housekeeping failed", exc_info=error)
+
+    async def look_at_disk(self) -> None:
+        """Lets new attempts begin while the database's disk has room for the ends of all."""
+        if self.ballast is None:
+            return
+        has_room = await asyncio.to_thread(self.ballast.look)
+        if self.books.has_room and not has_room:
+            self.alerts.failed("disk", "nearly full: no new attempts begin")
+        self.books.has_room = has_room
 
     async def forfeit(self, open_longer_than_us: int) -> None:
         """Marks what no process will end any more."""
@@ -162,6 +177,10 @@ async def bookkeeping(
     committer = Committer(database, clock, told)
     books = Books(database, committer, waited)
     kept = Bookkeeping(database, committer, clock, ContentHasher(keys.hmac_key), alerts, books)
+    path, ballast_mib = loaded.database_path(), loaded.config.books.ballast_mib
+    if path is not None and ballast_mib:
+        kept.ballast = Ballast(path, LOW_WATER_BYTES, ballast_bytes=ballast_mib * MIB)
+        await kept.look_at_disk()
     try:
         if database.engine == "sqlite":
             await kept.forfeit(0)  # one process has the file, so what is open was its predecessor's

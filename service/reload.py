@@ -75,6 +75,7 @@ def _require_no_restart(before: Config, after: Config) -> None:
             "cohere": cohere,
             "books.database": one.books.database,
             "books.database_password": one.books.database_password,
+            "books.ballast_mib": one.books.ballast_mib,
             "books.strict": one.books.strict,
             "audit": one.audit,
         }

@@ -18,7 +18,7 @@ def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str =
     (folder / "audit-hmac.key").write_text(secrets.token_hex(32))
     (folder / "audit-signing.key").write_text(new_signing_key())
     return (
-        f'[books]\ndatabase = "{database}"\n{more}\n'
+        f'[books]\ndatabase = "{database}"\nballast_mib = 0\n{more}\n'
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"\n'
         f"{audit}\n"
     )

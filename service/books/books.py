@@ -37,6 +37,8 @@ class Books:
         self._database = database
         self._committer = committer
         self._waited = waited
+        self.has_room = True
+        """The disk has room for what is new; what was begun is written all the same."""
 
     async def admit(self, admission: Admission, after: Settlement | None = None) -> Admitted:
         """Makes a hold and its intent durable; only then may anything be sent.
@@ -50,6 +52,8 @@ class Books:
         """
         if after is not None:
             self._committer.submit(after)
+        if not self.has_room:
+            raise BooksUnavailable("the disk is nearly full", admission.team)
         started_s = perf_counter()
         done = self._committer.submit(admission)
         try:

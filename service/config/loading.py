@@ -40,10 +40,13 @@ class LoadedConfig:
 
     def database_url(self) -> str:
         """Where the books are kept: `sqlite:` with an absolute path, or `postgresql://`."""
+        path = self.database_path()
+        return self.config.books.database if path is None else f"{SQLITE}{path}"
+
+    def database_path(self) -> Path | None:
+        """The absolute path of SQLite's file, or None where the books are kept in PostgreSQL."""
         url = self.config.books.database
-        if not url.startswith(SQLITE):
-            return url
-        return f"{SQLITE}{self.path(Path(url.removeprefix(SQLITE))).absolute()}"
+        return self.path(Path(url.removeprefix(SQLITE))).absolute() if url.startswith(SQLITE) else None
 
     def database_password(self) -> str | None:
         """PostgreSQL's password, or None where the config names none.

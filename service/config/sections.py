@@ -87,6 +87,8 @@ class BooksConfig(_Section):
     """`sqlite:PATH`, or `postgresql://USER@HOST:PORT/NAME` for several processes."""
     database_password: Reference | None = None
     """Where PostgreSQL's password is kept."""
+    ballast_mib: StrictInt = Field(default=64, ge=0, le=65_536)
+    """Kept free beside a SQLite file, so that what was begun can be recorded on a full disk; 0 for none."""
     strict: StrictBool = False
     """Charge the hold for what Cohere says that it failed at: 5xx, 408 and 409 with a JSON error body."""
     prices: Path | None = None

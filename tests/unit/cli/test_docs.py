@@ -119,7 +119,16 @@ def test_the_line_of_a_setting_names_its_default(path: str, default: Any) -> Non
 
 def test_what_a_reload_refuses_is_what_needs_a_restart() -> None:
     needs_restart = {path for path, (_, _, change) in documented_settings().items() if change == "restart"}
-    fixed = ("server.", "metrics.", "tracing.", "cohere.", "books.database", "books.strict", "audit.")
+    fixed = (
+        "server.",
+        "metrics.",
+        "tracing.",
+        "cohere.",
+        "books.database",
+        "books.ballast_mib",
+        "books.strict",
+        "audit.",
+    )
 
     assert needs_restart == {path for path, _ in SETTINGS if path.startswith(fixed) and path != "cohere.base_url"}
 
