@@ -52,8 +52,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 lines = uvloop.run(_export(loaded, Exporter(out.write, window, key), window))
         except StorageError as error:
             raise CommandFailed(f"books.database: {error}", FAILED) from None
-    counted = ", ".join(f"{count:,} {name} lines" for name, count in lines.items())
-    print(f"exported {counted or 'nothing'}", file=sys.stderr)
+    counted = ", ".join(f"{name} {count:,}" for name, count in lines.items())
+    print(f"exported lines: {counted or 'none'}", file=sys.stderr)
     if not window.is_all:
         print("a part of the books can be verified in part only", file=sys.stderr)
     return 0

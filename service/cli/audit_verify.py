@@ -139,8 +139,8 @@ def _tell_json(finding: Finding) -> None:
 
 
 def _show(report: Report) -> None:
-    counted = ", ".join(f"{count:,} {what}" for what, count in report.counted.items())
-    show(f"looked at {counted or 'nothing'}\n")
+    counted = ", ".join(f"{what} {count:,}" for what, count in sorted(report.counted.items()))
+    show(f"looked at: {counted or 'nothing'}\n")
     for what in report.unchecked:
         show(f"not checked: {what}\n")
     found = report.found.total()

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from service.storage.database import Database, Transaction
-from service.storage.errors import StorageError
+from service.storage.errors import DatabaseUnavailable, StorageError
 
 _PREPARE = {
     "sqlite": (),  # one process has the file
@@ -60,6 +60,8 @@ async def migrate(database: Database, steps: tuple[Migration, ...] | None = None
     """
     steps = migrations() if steps is None else steps
     newest = max(step.version for step in steps)
+    if await _version(database) == newest:  # a role that may not change the schema need not
+        return 0
     applied = 0
     for step in steps:
 
@@ -78,6 +80,16 @@ async def migrate(database: Database, steps: tuple[Migration, ...] | None = None
 
         applied += await database.transact(apply, lock_timeout_s=_LOCK_TIMEOUT_S)
     return applied
+
+
+async def _version(database: Database) -> int:
+    try:
+        ((version,),) = await database.read(lambda transaction: transaction.fetch(_VERSION))
+    except DatabaseUnavailable:
+        raise
+    except StorageError:  # it has no table of versions yet
+        return 0
+    return int(version)
 
 
 def _statements(text: str) -> tuple[str, ...]:

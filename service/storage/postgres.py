@@ -21,6 +21,8 @@ READERS_MAX = 2
 WRITE_TIMEOUT_S = 5.0
 """A transaction that takes longer has met a server that hangs: its connection is cut. Locks are waited for on top."""
 READ_TIMEOUT_S = 120.0
+LONG_READ_TIMEOUT_S = 24 * 3600.0
+"""In a process that only reads: it verifies or exports all there is, in one snapshot."""
 
 
 class PostgresDatabase:
@@ -77,7 +79,8 @@ class PostgresDatabase:
 
     async def read(self, work: Work[T]) -> T:
         async with self._reader() as link:
-            watch = asyncio.get_running_loop().call_later(READ_TIMEOUT_S, link.connection.terminate)
+            limit_s = LONG_READ_TIMEOUT_S if self._read_only else READ_TIMEOUT_S
+            watch = asyncio.get_running_loop().call_later(limit_s, link.connection.terminate)
             try:
                 return await PostgresTransaction(link).run(work)
             except CommitUncertain as error:  # there was nothing to commit
