@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -98,6 +99,29 @@ async def test_the_books_of_a_service_verify_while_it_serves(service: Cohort) ->
     assert findings == []
     assert report.exit_code == INTACT
     assert report.counted["records"] > 50
+
+
+async def test_every_member_of_a_record_is_documented(tmp_path: Path) -> None:
+    async with cohort(tmp_path) as service:
+        await everything(service)
+    database = await open_database(f"sqlite:{tmp_path}/cohort.db", read_only=True)
+    rows = await database.read(lambda tx: tx.fetch("SELECT kind, body FROM audit"))
+    await database.close()
+    written: dict[str, set[str]] = {}
+    for kind, text in rows:
+        body = json.loads(text)
+        name = body.pop("event") if kind == "notice" else kind
+        written.setdefault(name, set()).update(body)
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    documented = {
+        name.strip("` "): set(re.findall("`([a-z_]+)`", says))
+        for names, says in re.findall(r"^\| ([a-z_`, ]+) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+        for name in names.split(",")
+    }
+    documented["unfrozen"] = documented["frozen"]
+    written["outcome"].add("upstream_fault")  # of a Cohere that cannot be connected to
+
+    assert written == {name: documented[name] for name in written}
 
 
 async def test_the_books_of_a_stopped_service_verify_to_the_last_record(
