@@ -18,8 +18,7 @@ _WRITER = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",  # macOS: through the drive's own cache
     "PRAGMA cache_size = -32768",  # KiB
-    # Pages. A checkpoint makes one commit wait for milliseconds: every 1,000 pages, that is more than 1 % of commits.
-    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA wal_autocheckpoint = 0",  # it would be a part of COMMIT: callers would wait for it
     "PRAGMA journal_size_limit = 67108864",  # bytes: a long read makes the log grow, and it shrinks again
 )
 _READER = ("PRAGMA query_only = ON", "PRAGMA cache_size = -32768")

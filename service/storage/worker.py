@@ -1,6 +1,7 @@
 """One thread that does what it is given, in order: a SQLite connection lives and dies in it."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -13,9 +14,15 @@ _Job: TypeAlias = "tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.F
 
 
 class Worker:
-    """A daemon thread: a process that dies takes it along, and SQLite's file is made for that."""
+    """A daemon thread: a process that dies takes it along, and SQLite's file is made for that.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: The thread's.
+        afterwards: What is to be done after each job, when its result is on its way.
+    """
+
+    def __init__(self, name: str, afterwards: Callable[[], None] | None = None) -> None:
+        self._afterwards = afterwards
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -53,12 +60,11 @@ class Worker:
                 result, error = job(), None
             except BaseException as raised:
                 result, error = None, raised
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(_deliver, done, result, error)
-            except RuntimeError:  # the loop was closed: nobody waits any more
-                continue
-            finally:
-                del entry, job, done, result, error  # the thread waits long for the next one
+            del entry, job, done, result, error  # the thread may wait long for the next one
+            if self._afterwards is not None:
+                self._afterwards()
 
 
 def _deliver(done: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:

@@ -16,7 +16,7 @@ from service.storage.database import Database, Transaction
 from service.storage.errors import DatabaseUnavailable
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
-from service.storage.sqlite import SqliteDatabase
+from service.storage.sqlite import CHECKPOINT_PAGES, SqliteDatabase
 from service.storage.sqlite_connection import require_version
 from tests.storage.statements import CREATE_THING, INSERT, ids, look, run
 
@@ -24,7 +24,7 @@ _SERVE = """
 import asyncio, sys
 from pathlib import Path
 from service.storage.errors import DatabaseUnavailable
-from service.storage.sqlite import SqliteDatabase
+from service.storage.sqlite import CHECKPOINT_PAGES, SqliteDatabase
 try:
     asyncio.run(SqliteDatabase(Path(sys.argv[1])).open())
 except DatabaseUnavailable as error:
@@ -50,7 +50,7 @@ async def things(sqlite_database: SqliteDatabase) -> SqliteDatabase:
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "wal"), ("synchronous", 2), ("auto_vacuum", 2), ("query_only", 0), ("wal_autocheckpoint", 4000)],
+    [("journal_mode", "wal"), ("synchronous", 2), ("auto_vacuum", 2), ("query_only", 0), ("wal_autocheckpoint", 0)],
 )
 async def test_the_writer_is_set_up_to_be_durable(things: Database, pragma: str, value: object) -> None:
     assert await run(things, f"PRAGMA {pragma}") == [(value,)]
@@ -83,6 +83,17 @@ async def test_closing_takes_the_log_into_the_file(things: Database, tmp_path: P
     await things.close()
 
     assert sorted(modes(tmp_path)) == ["books.db", "books.db-lock"]
+
+
+async def test_the_log_is_taken_into_the_file_before_it_grows_large(things: Database, tmp_path: Path) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.fetch("UPDATE thing SET bytes = $1 WHERE id = 1", bytes(500 * 4096))
+
+    await run(things, INSERT, 1)
+    for _ in range(40):  # 20,000 pages
+        await things.transact(work)
+
+    assert (tmp_path / "books.db-wal").stat().st_size < 2 * CHECKPOINT_PAGES * 4096
 
 
 async def test_who_only_reads_may_look_while_another_serves(

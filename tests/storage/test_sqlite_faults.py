@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from service.storage import sqlite_connection
+from service.storage import sqlite
 from service.storage.database import Transaction
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.sqlite import SqliteDatabase
@@ -27,7 +27,7 @@ _INSERT = "INSERT INTO thing (id, bytes) VALUES ($1, $2)"
 
 @pytest.fixture(autouse=True)
 def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_connection, "_WRITER", (*sqlite_connection._WRITER, "PRAGMA wal_autocheckpoint = 15"))
+    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 15)
 
 
 def never() -> Fault:
@@ -79,6 +79,7 @@ async def endure(folder: Path, fault: Fault) -> Run:
         assert fault.hits > hits, "an error without a fault: it did not heal"
         fail_power(disk, folder, told, chance)
     fail_power(disk, folder, told, chance)
+    disk.fault = never()
     told.agrees_with(await ids(database))
     await database.close()
     told.agrees_with(there(folder / "books.db"))
@@ -148,6 +149,21 @@ async def test_a_disk_that_breaks_at_each_operation_loses_nothing_acknowledged(t
     sums = await sweep(tmp_path, faults)
 
     assert sums["faults that struck"] >= len(faults)
+
+
+async def test_a_read_that_meets_a_broken_disk_is_unavailable_and_the_next_one_is_well(tmp_path: Path) -> None:
+    disk = BrokenDisk()
+    database = SqliteDatabase(tmp_path / "books.db", vfs=disk.name)
+    await database.open()
+    await run(database, CREATE_THING)
+    await run(database, _INSERT, 0, b"")
+
+    disk.fault = Fault("read", 0)
+    with pytest.raises(DatabaseUnavailable):
+        await ids(database)
+
+    assert await ids(database) == [0]
+    await database.close()
 
 
 async def test_a_disk_that_breaks_while_the_file_is_opened_is_unavailable_and_heals(tmp_path: Path) -> None:
