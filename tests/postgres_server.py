@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from tests.memory import memory_folder
+
 VERSION_MIN = 15
-MEMORY_MIN_BYTES = 1 << 30
-"""What a server without fsync wants to find in memory before it goes there."""
 
 
 class PostgresServer:
@@ -52,6 +52,10 @@ class PostgresServer:
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stops it; *immediate* is a crash, after which it recovers from its log."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def log(self) -> str:
+        """What it has complained of since it was made."""
+        return (self._folder / "log").read_text()
 
     def pids(self) -> list[int]:
         """The postmaster and all its children."""
@@ -109,9 +113,7 @@ class PostgresServer:
 @contextlib.contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     """A running server with nothing in it, until the block ends."""
-    memory = Path("/dev/shm")
-    in_memory = not durable and memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_MIN_BYTES
-    folder = tempfile.mkdtemp(prefix="cohort-pg-", dir=memory if in_memory else None)
+    folder = tempfile.mkdtemp(prefix="cohort-pg-", dir=None if durable else memory_folder())
     server = PostgresServer(Path(folder), durable=durable)
     try:
         server.start()

@@ -69,9 +69,9 @@ class BrokenDisk(apsw.VFS):
         self._changes.pop(Path(filename).name, None)
         super().xDelete(filename, syncdir)
 
-    def pending(self) -> int:
-        """How many writes no sync has made durable."""
-        return sum(not change.durable for changes in self._changes.values() for change in changes)
+    def pending(self, name: str) -> int:
+        """How many writes to a file no sync has made durable."""
+        return sum(not change.durable for change in self._changes.get(name, []))
 
     def after_power_failure(self, folder: Path, chance: random.Random, kept: float) -> None:
         """Lays into *folder* what may be left: all that is durable, and of the rest each with a chance of *kept*.

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import random
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from service.storage import sqlite
 from service.storage.database import Transaction
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.sqlite import SqliteDatabase
+from tests.memory import memory_folder
 from tests.storage.broken_disk import KINDS, BrokenDisk, Fault, Kind
 from tests.storage.statements import CREATE_THING, ids, run
 
@@ -105,6 +107,13 @@ def there(path: Path) -> list[int]:
     return [int(str(row[0])) for row in rows]
 
 
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """The disk under test is a model: its files need no real one."""
+    with tempfile.TemporaryDirectory(prefix="cohort-disk-", dir=memory_folder()) as folder:
+        yield Path(folder)
+
+
 async def sweep(folder: Path, faults: Iterable[Fault]) -> dict[str, int]:
     """Endures each fault in a folder of its own; what happened in all of them together."""
     sums = dict.fromkeys(["runs", "faults that struck", "acknowledged", "uncertain", "refused", "power failures"], 0)
@@ -124,7 +133,7 @@ async def test_without_a_fault_everything_is_acknowledged_and_survives(tmp_path:
     assert told.acknowledged == list(range(2 * TRANSACTIONS))
 
 
-async def test_a_disk_that_breaks_anywhere_loses_nothing_acknowledged(tmp_path: Path) -> None:
+async def test_a_disk_that_breaks_anywhere_loses_nothing_acknowledged(scratch: Path) -> None:
     chance = random.Random(20261121)
     faults = [
         Fault(kind, chance.randrange(OPERATIONS_MIN[kind]), times)
@@ -133,20 +142,20 @@ async def test_a_disk_that_breaks_anywhere_loses_nothing_acknowledged(tmp_path: 
         for _ in range(4)
     ]
 
-    sums = await sweep(tmp_path, faults)
+    sums = await sweep(scratch, faults)
 
     assert sums["faults that struck"] >= len(faults)
     assert min(sums.values()) > 0
 
 
 @pytest.mark.prove
-async def test_a_disk_that_breaks_at_each_operation_loses_nothing_acknowledged(tmp_path: Path) -> None:
+async def test_a_disk_that_breaks_at_each_operation_loses_nothing_acknowledged(scratch: Path) -> None:
     calm = never()
-    (tmp_path / "calm").mkdir()
-    operations = (await endure(tmp_path / "calm", calm)).operations
+    (scratch / "calm").mkdir()
+    operations = (await endure(scratch / "calm", calm)).operations
     faults = [Fault(kind, at, times) for kind in KINDS for at in range(operations[kind]) for times in (1, 2, 5)]
 
-    sums = await sweep(tmp_path, faults)
+    sums = await sweep(scratch, faults)
 
     assert sums["faults that struck"] >= len(faults)
 
@@ -195,7 +204,7 @@ async def test_what_is_acknowledged_is_synced(tmp_path: Path, synchronous: str, 
     pending = []
     for number in range(100):
         await run(database, _INSERT, number, bytes(500))
-        pending.append(disk.pending())
+        pending.append(disk.pending("books.db-wal"))
     await database.close()
 
     print(f"synchronous={synchronous}: at most {max(pending)} writes not synced when a transaction was acknowledged")
