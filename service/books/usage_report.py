@@ -104,8 +104,13 @@ async def report(tx: Transaction, wanted: Wanted, rows_max: int, after: int = 0)
     if not by and not count:
         rows[UsageKey()] = Figures()  # a sum without dimensions is there even of nothing
     # The database has chosen the rows of the page; only there its order of texts counts, which is its own.
-    listed = sorted(rows.items(), key=lambda row: (-row[1].cost_nanos, row[0].start_us, row[0]))
+    listed = sorted(rows.items(), key=_in_order)
     return Report(total, [UsageRow(*row) for row in listed], has_more=after + len(rows) < count)
+
+
+def _in_order(row: tuple[UsageKey, Figures]) -> tuple[int, int, int, UsageKey]:
+    key, figures = row
+    return -figures.cost_nanos, key.start_us, key.end_us, key
 
 
 def _read(found: Iterable[Row]) -> tuple[Figures, dict[UsageKey, Figures], int]:
