@@ -144,8 +144,8 @@ async def an_outcome_that_tells_another_hold(scene: Scene) -> Trace:
 async def an_attempt_that_nobody_ended(scene: Scene) -> Trace:
     """Opened long ago, by its hold and its intent, in a chain that was rewritten."""
     row = scene.record(LAST, "intent", -1)
-    await scene.sql("UPDATE call_hold SET at_us = at_us - 7200000000 WHERE call_id = $1", row.call_id)
-    await scene.sql("UPDATE audit SET at_us = at_us - 7200000000 WHERE call_id = $1", row.call_id)
+    await scene.sql("UPDATE call_hold SET at_us = at_us - 100000000000 WHERE call_id = $1", row.call_id)
+    await scene.sql("UPDATE audit SET at_us = at_us - 100000000000 WHERE call_id = $1", row.call_id)
     await scene.rewrite(row.writer_id)
     return Trace("outcome_missing", f"hold {row.call_id}/1")
 

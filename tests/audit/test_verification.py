@@ -96,7 +96,7 @@ async def test_an_open_attempt_is_no_fault_while_nobody_was_there_to_forfeit_it(
 ) -> None:
     process = await Process.start(sqlite_database, itertools.count(1))
     await process.begin("search")
-    await clock.shift(10 * HOUR_US)
+    await clock.shift(27 * HOUR_US)
     findings: list[Finding] = []
     await verify_database(sqlite_database, {}, [], findings.append)
     before = [finding.kind for finding in findings]

@@ -3,6 +3,8 @@
 What is not as the service writes it raises `Unreadable`.
 """
 
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -65,40 +67,27 @@ def attempt_of(fields: dict[str, Any]) -> int:
 
 def terms_of(team: str, intent: dict[str, Any]) -> Terms:
     """What an intent says."""
-    return Terms(
-        team,
-        _number(intent, "period_start_us"),
-        _number(intent, "hold_nanos"),
-        _text(intent, "price_version"),
-        _text(intent, "endpoint"),
-        _text(intent, "model"),
-        _text(intent, "credential_id"),
-    )
+    return Terms(team, *_typed(intent, _TERMS, _TERMS_TYPES))
 
 
 def ended_of(outcome: dict[str, Any]) -> Ended:
     """How an outcome says that its attempt ended."""
-    return Ended(
-        _text(outcome, "state"),
-        _number(outcome, "charge_nanos") if outcome.get("charge_nanos") is not None else None,
-        _number(outcome, "period_start_us"),
-        _number(outcome, "hold_nanos"),
-        _number(outcome, "admitted_at_us"),
-    )
+    state, *facts = _typed(outcome, _ENDED, _ENDED_TYPES)
+    charge_nanos = _number(outcome, "charge_nanos") if outcome.get("charge_nanos") is not None else None
+    return Ended(state, charge_nanos, *facts)
 
 
 def share_of(outcome: dict[str, Any], ended: Ended) -> Share:
     """What an outcome adds to the rollups: an attempt, what it cost, and its call if it is the last of it."""
+    endpoint, model, credential_id, code = _typed(outcome, _NAMES, _NAMES_TYPES)
     last = outcome.get("last") is True
-    reason, code = outcome.get("reason", ""), _text(outcome, "code")
+    reason = outcome.get("reason", "")
     named = ("" if code == "OK" and not reason else reason or code) if last else ""
     units = outcome.get("billed_units", {})
     if not isinstance(units, dict) or not isinstance(named, str) or not units.keys() <= _UNIT_NAMES:
         raise Unreadable("it does not say what was billed")
     billed = [_number(units, name) if name in units else 0 for name in UNITS] if units else _NO_UNITS
-    measures = (int(last), 1, ended.charge_nanos or 0, *billed)
-    names = (_text(outcome, "endpoint"), _text(outcome, "model"), _text(outcome, "credential_id"))
-    return Share(*names, named, measures)
+    return Share(endpoint, model, credential_id, named, (int(last), 1, ended.charge_nanos or 0, *billed))
 
 
 def shares_of(fields: dict[str, Any]) -> list[Share]:
@@ -125,6 +114,27 @@ def forfeits_of(notice: dict[str, Any]) -> list[tuple[str, int, int]]:
 
 _NO_UNITS = [0] * len(UNITS)
 _UNIT_NAMES = frozenset(UNITS)
+
+
+_TERMS = itemgetter(*Terms._fields[1:])
+_TERMS_TYPES = (int, int, str, str, str, str)
+_ENDED = itemgetter("state", *Ended._fields[2:])
+_ENDED_TYPES = (str, int, int, int)
+_NAMES = itemgetter("endpoint", "model", "credential_id", "code")
+_NAMES_TYPES = (str, str, str, str)
+
+
+def _typed(
+    fields: dict[str, Any], members: Callable[[dict[str, Any]], tuple[Any, ...]], types: tuple[type, ...]
+) -> tuple[Any, ...]:
+    """Several members, of which each has its type; at once, for there are many records."""
+    try:
+        values = members(fields)
+    except KeyError as missing:
+        raise Unreadable(f"it has no {missing.args[0]}") from None
+    if tuple(map(type, values)) != types:
+        raise Unreadable("what it says has other types than the service writes")
+    return values
 
 
 def _number(fields: dict[str, Any], name: str) -> int:

@@ -6,8 +6,9 @@ from service.books.checkpointer import COMMIT_LAG_US
 
 __all__ = ["COMMIT_LAG_US", "OVERDUE_US", "utc"]
 
-OVERDUE_US = 3_600_000_000
-"""After so long every attempt has ended, or was forfeited if some process of the service was there to do it."""
+OVERDUE_US = 26 * 3_600_000_000
+"""After so long every attempt has ended, or was forfeited if some process of the service was there to do it: no
+deadline is longer than 15 minutes, no config allows more than a day of draining, and an hour is left for the rest."""
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
