@@ -100,8 +100,9 @@ class GetUsageRequest(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. Where the window ends, on a quarter of an hour, and after `start_time`; what happened at this time
-        is outside. Default: where the budget's day that is today ends.
+        """Optional. Where the window ends, on a quarter of an hour, and after `start_time`, by 10 years at most, or by 31
+        days where `group_by` holds HOUR; what happened at this time is outside. Default: where the budget's day that
+        is today ends.
         """
 
     @_builtins.property

@@ -26,6 +26,20 @@ GET_USAGE_ROWS = [
     *_PAGE_ROWS,
     Row("a start between quarters", {"start_time": "2026-11-21T12:44:00Z"}, [("start_time", "OUT_OF_RANGE")]),
     Row("an end a nanosecond late", {"end_time": "2026-11-21T12:45:00.000000001Z"}, [("end_time", "OUT_OF_RANGE")]),
+    Row(
+        "more than ten years",
+        {"start_time": "2026-01-01T00:00:00Z", "end_time": "2036-02-01T00:00:00Z"},
+        [("end_time", "OUT_OF_RANGE")],
+    ),
+    Row(
+        "hours of more than the longest month",
+        {
+            "start_time": "2026-10-01T00:00:00Z",
+            "end_time": "2026-11-01T01:15:00Z",
+            "group_by": ["USAGE_DIMENSION_HOUR"],
+        },
+        [("end_time", "OUT_OF_RANGE")],
+    ),
     Row("10,001 rows", {"page_size": 10_001}, [("page_size", "OUT_OF_RANGE")]),
     Row("no dimension", {"group_by": [0]}, [("group_by[0]", "UNKNOWN_VALUE")]),
     Row("a dimension of tomorrow", {"group_by": ["USAGE_DIMENSION_TEAM", 99]}, [("group_by[1]", "UNKNOWN_VALUE")]),
@@ -86,6 +100,12 @@ PASSING_USAGES: dict[str, Members] = {
     "a window": {"start_time": QUARTER, "end_time": NEXT},
     "from the epoch": {"start_time": "1970-01-01T00:00:00Z"},
     "to the end of time": {"end_time": "9999-12-31T23:45:00Z"},
+    "ten years": {"start_time": "2024-01-01T00:00:00Z", "end_time": "2034-01-01T00:00:00Z"},
+    "hours of the longest month, with the hour that comes twice": {
+        "start_time": "2026-09-30T22:00:00Z",
+        "end_time": "2026-10-31T23:00:00Z",
+        "group_by": ["USAGE_DIMENSION_HOUR"],
+    },
     "every dimension but hours": {"group_by": [1, 2, 3, 4, 6]},
     "a page": {"page_size": 10_000, "page_token": "a" * 500},
 }
