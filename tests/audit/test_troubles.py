@@ -1,0 +1,122 @@
+"""Books that lived through trouble verify clean: commits that end unknown, outages, callers who leave, restarts."""
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from service.books.errors import BooksError
+from service.books.verification.findings import Finding
+from service.books.verification.online import verify_database
+from service.storage.database import Database, Transaction
+from service.storage.errors import CommitUncertain, DatabaseUnavailable
+from tests.audit.made import HOUR_US, Made, Process
+from tests.databases import Clock
+
+T = TypeVar("T")
+
+CALLS = 60
+
+
+class _Lost(Exception):
+    """Rolls back."""
+
+
+class Troubled:
+    """A database whose writer fails now and then; readers see the truth.
+
+    Args:
+        database: The real one.
+        share: Of the transactions that fail.
+        seed: Draws which, and how.
+    """
+
+    def __init__(self, database: Database, share: float, seed: int) -> None:
+        self._database = database
+        self.engine = database.engine
+        self.warnings = database.warnings
+        self.share = share
+        self._random = random.Random(seed)
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]], *, lock_timeout_s: float | None = None) -> T:
+        if self._random.random() >= self.share:
+            return await self._database.transact(work, lock_timeout_s=lock_timeout_s)
+        match self._random.choice(("unavailable", "durable", "lost")):
+            case "durable":
+                await self._database.transact(work, lock_timeout_s=lock_timeout_s)
+            case "lost":
+                with contextlib.suppress(_Lost):
+                    await self._database.transact(_rolled_back(work))
+            case _:
+                raise DatabaseUnavailable("for a test")
+        raise CommitUncertain("for a test")
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return await self._database.read(work)
+
+    async def now_us(self) -> int:
+        return await self._database.now_us()
+
+    async def close(self) -> None:
+        """The real one closes itself."""
+
+
+def _rolled_back(work: Callable[[Transaction], Awaitable[object]]) -> Callable[[Transaction], Awaitable[None]]:
+    async def lose(tx: Transaction) -> None:
+        await work(tx)
+        raise _Lost
+
+    return lose
+
+
+async def calls(process: Process, draw: random.Random) -> None:
+    """Calls of which some are given up by their callers, and of which many fail."""
+
+    async def one(number: int) -> None:
+        team = draw.choice(("search", "support"))
+        call = asyncio.create_task(process.call(team, tries=draw.choice((1, 1, 2))))
+        await asyncio.sleep(draw.random() * 0.2)
+        if draw.random() < 0.3:
+            call.cancel()
+        with contextlib.suppress(BooksError, asyncio.CancelledError):
+            await call
+        with contextlib.suppress(BooksError):
+            await process.refuse(team, "BUDGET_SPENT")
+
+    await asyncio.gather(*(one(number) for number in range(CALLS)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_books_that_lived_through_trouble_verify_clean(
+    seed: int, database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    troubled = Troubled(database, 0.0, seed)
+    made = Made(database, tmp_path, clock.shift)
+    numbers, draw = itertools.count(1), random.Random(seed)
+    findings: list[Finding] = []
+    for _ in range(2):  # the second process after the first one died
+        troubled.share = 0.0
+        process = await Process.start(troubled, numbers)
+        await process.begin("search")
+        troubled.share = 0.3
+        await calls(process, draw)
+        troubled.share = 0.0
+        assert await process.committer.close(10) == 0
+        await made.checkpoint()
+        await clock.shift(27 * HOUR_US)
+    last = await Process.start(database, numbers)
+    for team in ("search", "support"):
+        await last.forfeit(team, HOUR_US)
+    await made.checkpoint()
+    with made.file.open("rb") as lines:
+        report = await verify_database(database, {"outside": lines}, [made.key.public], findings.append)
+    print(f"\n{report.counted['records']} records of {report.counted['writers']} writers after trouble: clean")
+
+    assert findings == []
+    assert report.unchecked == []
+    assert report.counted["writers"] > 3
