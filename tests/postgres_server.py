@@ -77,6 +77,27 @@ class PostgresServer:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def standby(self) -> Iterator[None]:
+        """Something that receives the log, as a standby does."""
+        received = self._folder / "received"
+        received.mkdir()
+        received.chmod(0o777)  # by the server's user, in a folder of that user alone
+        program = [
+            str(self._binaries / "pg_receivewal"),
+            "-D",
+            str(received),
+            "-h",
+            str(self._folder),
+            "-U",
+            "postgres",
+        ]
+        with subprocess.Popen([*self._as, *program], cwd=self._folder, stderr=subprocess.DEVNULL) as receiving:
+            try:
+                yield
+            finally:
+                receiving.terminate()
+
     def remove(self) -> None:
         """Stops it, if it runs, and removes its folder."""
         if (self._folder / "data" / "postmaster.pid").exists():

@@ -145,6 +145,6 @@ async def _connect(url: str, password: str | None, settings: dict[str, str]) -> 
             server_settings=settings,
             max_cached_statement_lifetime=0,  # our statements are constants
         )
-    except ASYNCPG_ERRORS as error:
+    except (*ASYNCPG_ERRORS, ValueError) as error:  # the last from reading the URL
         raise DatabaseUnavailable(f"No connection to PostgreSQL: {type(error).__name__} {error}".rstrip()) from error
     return Link(connection)
