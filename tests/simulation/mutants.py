@@ -22,7 +22,7 @@ Mutant = Callable[[], AbstractContextManager[Any]]
 MUTANTS: dict[str, tuple[Scenario, Mutant]] = {}
 """By what is wrong: in which scenario it shows, and what makes it so."""
 
-_DEPLOYS = replace(CHAOS, name="deploys", duration_s=30.0, deploys_per_s=0.05)
+_DEPLOYS = replace(CHAOS, name="deploys", duration_s=30.0, outages=(), deploys_per_s=0.05)
 _TTL_US = 1_000_000
 
 

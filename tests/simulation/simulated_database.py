@@ -163,6 +163,10 @@ class _Transaction(SqliteTransaction):
             self._server.unlock(self)
 
     def _look(self) -> None:
+        """A statement arrives."""
+        if self._server.is_down or self.has_been_ended:
+            self._failure = DatabaseUnavailable("the connection is gone")
+            raise self._failure
         commits = self._server.commits
         self.was_overtaken |= self._commits_seen not in {None, commits}
         self._commits_seen = commits
@@ -177,9 +181,6 @@ class _Transaction(SqliteTransaction):
                 self._failure = error
                 raise
             await self._hop(ROW_LOCKED_S)
-            if self._server.is_down or self.has_been_ended:
-                self._failure = DatabaseUnavailable("the connection is gone")
-                raise self._failure
             self._look()
             self._cursor.execute("BEGIN IMMEDIATE")
             self.is_writing = True
