@@ -12,6 +12,8 @@ SQLITE_MIN = (3, 51, 3)
 
 _FILE_MODE = 0o600
 _BUSY_TIMEOUT_MS = 500
+_PIECE_BYTES = 1 << 16
+"""SQLite's own file calls take 17 bits of a length and leave out the rest: more than 128 KiB is a full disk to them."""
 _WRITER = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # counts for a new file only: what retention frees can be given back
     "PRAGMA journal_mode = WAL",
@@ -87,9 +89,9 @@ def rewrite_log(path: Path, vfs: str | None) -> None:
         return
     file = apsw.VFSFile(vfs or "", str(log), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
     try:
-        size, piece = file.xFileSize(), 1 << 20
-        for offset in range(0, size, piece):
-            file.xWrite(file.xRead(min(piece, size - offset), offset), offset)
+        size = file.xFileSize()
+        for offset in range(0, size, _PIECE_BYTES):
+            file.xWrite(file.xRead(min(_PIECE_BYTES, size - offset), offset), offset)
         file.xSync(apsw.SQLITE_SYNC_NORMAL)
     finally:
         file.xClose()

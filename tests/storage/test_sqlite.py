@@ -18,7 +18,7 @@ from service.storage.migrate import migrate
 from service.storage.opening import open_database
 from service.storage.sqlite import CHECKPOINT_PAGES, SqliteDatabase
 from service.storage.sqlite_connection import require_version
-from tests.storage.statements import CREATE_THING, INSERT, ids, look, run
+from tests.storage.statements import CREATE_THING, INSERT, INSERT_WORDS, ids, look, run
 
 _SERVE = """
 import asyncio, sys
@@ -54,6 +54,23 @@ async def things(sqlite_database: SqliteDatabase) -> SqliteDatabase:
 )
 async def test_the_writer_is_set_up_to_be_durable(things: Database, pragma: str, value: object) -> None:
     assert await run(things, f"PRAGMA {pragma}") == [(value,)]
+
+
+async def test_a_log_of_megabytes_that_a_kill_left_behind_is_read(things: Database, tmp_path: Path) -> None:
+    for number in range(40):
+        await run(things, INSERT_WORDS, number, "x" * 65_536)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("books.db", "books.db-wal"):
+        shutil.copy(tmp_path / name, killed)
+    log_bytes = (killed / "books.db-wal").stat().st_size
+    again = SqliteDatabase(killed / "books.db")
+    await again.open()
+    found = await ids(again)
+    await again.close()
+
+    assert log_bytes > 2 * 1024 * 1024
+    assert found == [*range(40)]
 
 
 async def test_the_files_are_for_their_user_alone(things: Database, tmp_path: Path) -> None:
