@@ -4,7 +4,6 @@ Nothing is served later or refused because of it: what fails is reported and mad
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -12,12 +11,12 @@ from service.books.checkpoint import BEFORE_FIRST, Checkpoint, Committed, Head, 
 from service.books.checkpoint_file import CheckpointFile
 from service.books.signing import SigningKey
 from service.storage.database import Database, Transaction
-from service.storage.errors import Conflict, StorageError
+from service.storage.errors import StorageError
 
 INTERVAL_S = 60.0
 COMMIT_LAG_US = 600_000_000
 """A record is durable at the latest so long after the time that it bears; a head is listed for so long."""
-_RETRY_S = 5.0
+_RETRY_S = 20.0
 _PAGE_ROWS = 1000
 
 _LAST = "SELECT number, at_us, hash, clock_us() FROM checkpoint ORDER BY number DESC LIMIT 1"
@@ -37,7 +36,9 @@ SELECT p.budget_id, p.period_start_us, p.period_end_us, p.committed_nanos
 FROM budget AS b JOIN budget_period AS p
   ON p.budget_id = b.budget_id AND p.period_start_us <= $1 AND p.period_start_us > $1 - 172800000000
 WHERE $1 < p.period_end_us ORDER BY p.budget_id"""
-_INSERT = "INSERT INTO checkpoint (number, at_us, body, hash, signature) VALUES ($1, $2, $3, $4, $5)"
+_INSERT = """
+INSERT INTO checkpoint (number, at_us, body, hash, signature) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (number) DO NOTHING RETURNING number"""
 _AFTER = "SELECT number, body, hash, signature FROM checkpoint WHERE number > $1 ORDER BY number LIMIT $2"
 _HASH = "SELECT hash FROM checkpoint WHERE number = $1"
 
@@ -127,9 +128,8 @@ class Checkpointer:
             return drafted / 1_000_000
         made = signed(drafted, self._key)
         row = (made.number, drafted.at_us, made.body.decode(), made.hash, made.signature)
-        # Another replica that was first has taken the number.
-        with contextlib.suppress(Conflict):
-            await self._database.transact(lambda tx: tx.fetch(_INSERT, *row))
+        # Else another replica was first, and has taken the number.
+        if await self._database.transact(lambda tx: tx.fetch(_INSERT, *row)):
             self._made = made
         return self._interval_us / 1_000_000
 

@@ -71,6 +71,11 @@ def a_section_moved(lines: Lines) -> tuple[Lines, str, str]:
     return moved, "line_moved", f"line {len(lines) - len(places)}"
 
 
+def a_checkpoint_repeated(lines: Lines) -> tuple[Lines, str, str]:
+    place = of_type(lines, "checkpoint")[1]
+    return [*lines[: place + 1], *lines[place:]], "checkpoint_repeated", "checkpoint 2"
+
+
 def a_line_made_unreadable(lines: Lines) -> tuple[Lines, str, str]:
     place = of_type(lines, "hold")[2]
     return [*lines[:place], lines[place][1:], *lines[place + 1 :]], "line_unreadable", f"line {place + 1}"
@@ -98,7 +103,7 @@ def a_charge_edited(lines: Lines) -> tuple[Lines, str, str]:
 
 LINE_TAMPERINGS = (
     one_bit_flipped, a_line_deleted, two_lines_swapped, a_line_repeated, a_record_moved_to_another_writer,
-    a_section_moved, a_line_made_unreadable, a_line_of_another_type, a_number_written_as_text, a_charge_edited,
+    a_section_moved, a_checkpoint_repeated, a_line_made_unreadable, a_line_of_another_type, a_number_written_as_text, a_charge_edited,
 )  # fmt: skip
 
 

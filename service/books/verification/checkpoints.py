@@ -75,6 +75,9 @@ class CheckpointCheck:
                 self._report.broken("checkpoint_changed", where, "its time is not the one in its body")
             if not self._first:  # of a part, which may begin with any
                 self._first = number
+            elif number <= self._before.number:
+                self._report.broken("checkpoint_repeated", where, f"stands after checkpoint {self._before.number}")
+                continue
             elif number > self._before.number + 1:
                 self._missing(self._before.number + 1, number - 1, "the table lacks it")
             elif checkpoint is not None:
