@@ -56,6 +56,9 @@ SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
 WHERE budget_id = $1 AND period_start_us = $2 AND state = 'forfeited'"""
 _KNOW = "INSERT INTO budget (budget_id, frozen_at_us) VALUES ($1, 0) ON CONFLICT (budget_id) DO NOTHING"
 _LOCK = "UPDATE budget SET frozen_at_us = frozen_at_us WHERE budget_id = $1 RETURNING frozen_at_us, clock_us()"
+_AT = """
+SELECT period_start_us, period_end_us FROM budget_period
+WHERE period_start_us <= $1 AND $1 < period_end_us AND budget_id = $2"""
 _NEIGHBOURS = """
 SELECT MAX(CASE WHEN period_start_us <= $1 THEN period_end_us END),
        MIN(CASE WHEN period_start_us > $1 THEN period_start_us END)
@@ -199,6 +202,22 @@ def period_between(before_us: int | None, after_us: int | None, zone: ZoneInfo, 
     return Period(start_us, day.end_us if after_us is None else min(day.end_us, after_us))
 
 
+async def ended(tx: Transaction, budget_id: str, zone: ZoneInfo, at_us: int) -> Period | None:
+    """The period of an instant, opened if it has to be; None if it is not over yet by the database's clock."""
+    found = await _at(tx, budget_id, at_us)
+    if found is None:
+        await know(tx, budget_id)
+        await tx.fetch(_LOCK, budget_id)
+        found = await _at(tx, budget_id, at_us)
+    frozen_at_us, now_us = (await tx.fetch(_FROZEN, budget_id))[0]
+    period = found or await _next_period(tx, budget_id, zone, at_us)
+    if period.end_us > now_us:
+        return None
+    if found is None:
+        await tx.fetch(_OPEN, budget_id, period.start_us, period.end_us, int(frozen_at_us > 0))
+    return period
+
+
 async def know(tx: Transaction, budget_id: str) -> None:
     """Makes sure that the budget has its row."""
     await tx.fetch(_KNOW, budget_id)
@@ -211,6 +230,11 @@ async def _look(tx: Transaction, budget_id: str) -> Standing | None:
         return None
     frozen_at_us, start_us, end_us, committed_nanos = rows[0]
     return Standing(Period(start_us, end_us), committed_nanos, frozen_at_us)
+
+
+async def _at(tx: Transaction, budget_id: str, at_us: int) -> Period | None:
+    rows = await tx.fetch(_AT, at_us, budget_id)
+    return Period(*rows[0]) if rows else None
 
 
 async def _next_period(tx: Transaction, budget_id: str, zone: ZoneInfo, now_us: int) -> Period:

@@ -24,16 +24,13 @@ RETURNING committed_nanos"""
 _MOVE = """
 UPDATE budget_period SET committed_nanos = committed_nanos + $1 WHERE budget_id = $2 AND period_start_us = $3"""
 _ROW = "SELECT period_end_us, committed_nanos FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
-_PAST = """
-INSERT INTO budget_period (budget_id, period_start_us, period_end_us, committed_nanos, frozen)
-SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), 0, 0 WHERE CAST($3 AS BIGINT) <= clock_us()
-ON CONFLICT (budget_id, period_start_us) DO NOTHING"""
-_ENDED = "SELECT 1 FROM budget_period WHERE budget_id = $1 AND period_start_us = $2 AND period_end_us <= clock_us()"
 _FREEZE = """
 UPDATE budget SET frozen_at_us = CASE WHEN $1 = 1 THEN clock_us() ELSE 0 END
 WHERE budget_id = $2 AND (frozen_at_us > 0) <> ($1 = 1)
 RETURNING frozen_at_us"""
-_FREEZE_PERIOD = "UPDATE budget_period SET frozen = $1 WHERE budget_id = $2 AND period_end_us > clock_us()"
+# Of yesterday as well: a clock that is set back may come back to it.
+_FREEZE_PERIOD = """
+UPDATE budget_period SET frozen = $1 WHERE budget_id = $2 AND period_end_us > clock_us() - 86400000000"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,8 @@ def adjustment(
         amount_nanos: How much.
         request_id: Makes it happen once, however often it is asked for.
         by: Who, and why.
-        day: Another day than today; it must not be one to come.
+        day: Another day than today, as the calendar has it; it must not be one to come. The period that has its middle
+            pays.
 
     Raises (through the entry's `done`):
         AdjustmentBelowZero: More would be given back than was spent and held.
@@ -73,9 +71,12 @@ def adjustment(
         known = await tx.fetch(_KNOWN, request_id)
         if known:
             budget, nanos, start_us = known[0]
-            if (budget, nanos) != (budget_id, amount_nanos) or (day is not None and day.start_us != start_us):
+            if (budget, nanos) != (budget_id, amount_nanos):
                 raise RequestIdReused(request_id)
-            return await _held(tx, budget_id, zone, start_us), None
+            held = await _held(tx, budget_id, zone, start_us)
+            if day is not None and _middle_us(day) not in held.standing.period:
+                raise RequestIdReused(request_id)
+            return held, None
         period = await _period(tx, budget_id, zone, day)
         await _move(tx, budget_id, period, amount_nanos)
         await tx.fetch(_ADJUST, request_id, budget_id, period.start_us, amount_nanos, by.principal, by.note)
@@ -117,12 +118,13 @@ async def _move(tx: Transaction, budget_id: str, period: Period, amount_nanos: i
 
 
 async def _period(tx: Transaction, budget_id: str, zone: ZoneInfo, day: Period | None) -> Period:
-    """The row to change: *day* if it is over by the database's clock, else the day in force."""
-    if day is not None:
-        await tx.fetch(_PAST, budget_id, day.start_us, day.end_us)
-        if await tx.fetch(_ENDED, budget_id, day.start_us):
-            return day
-    return (await ledger.in_force(tx, budget_id, zone)).period
+    """The row to change: that of *day* if it is over by the database's clock, else the day in force."""
+    past = None if day is None else await ledger.ended(tx, budget_id, zone, _middle_us(day))
+    return past or (await ledger.in_force(tx, budget_id, zone)).period
+
+
+def _middle_us(day: Period) -> int:
+    return (day.start_us + day.end_us) // 2
 
 
 async def _held(tx: Transaction, budget_id: str, zone: ZoneInfo, period_start_us: int) -> Held:
