@@ -21,6 +21,8 @@ READERS_MAX = 2
 WRITE_TIMEOUT_S = 5.0
 """A transaction that takes longer has met a server that hangs: its connection is cut. Locks are waited for on top."""
 READ_TIMEOUT_S = 120.0
+CLOSE_TIMEOUT_S = 5.0
+"""Reads that take longer when the database is closed are cut off."""
 LONG_READ_TIMEOUT_S = 24 * 3600.0
 """In a process that only reads: it verifies or exports all there is, in one snapshot."""
 
@@ -50,6 +52,7 @@ class PostgresDatabase:
         self.warnings: Sequence[str] = ()
         self._writer: Link | None = None
         self._readers: list[Link] = []
+        self._readers_at_work: set[Link] = set()
         self._reading = asyncio.Semaphore(READERS_MAX)
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -102,11 +105,17 @@ class PostgresDatabase:
         if self._task is not None:
             self._jobs.put_nowait(None)
             await self._task
+        cutting = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut_off_readers)
         for _ in range(READERS_MAX):  # each reader's turn, so that nobody reads any more
             await self._reading.acquire()
+        cutting.cancel()
         for link in (self._writer, *self._readers):
             if link is not None:
                 await link.close()
+
+    def _cut_off_readers(self) -> None:
+        for link in self._readers_at_work:
+            link.connection.terminate()
 
     def _require_open(self) -> None:
         if self._closed:
@@ -119,12 +128,14 @@ class PostgresDatabase:
         async with self._reading:
             self._require_open()
             link = self._idle_reader() or await connect_reader(self._url, self._password)
+            self._readers_at_work.add(link)
             try:
                 yield link
             except asyncio.CancelledError:  # perhaps in the middle of a statement
                 link.connection.terminate()
                 raise
             finally:
+                self._readers_at_work.remove(link)
                 if not link.connection.is_closed():
                     self._readers.append(link)
 

@@ -79,7 +79,7 @@ class Server:
         ]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Link:
     """A connection.
 
