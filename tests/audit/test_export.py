@@ -103,7 +103,8 @@ def a_charge_edited(lines: Lines) -> tuple[Lines, str, str]:
 
 LINE_TAMPERINGS = (
     one_bit_flipped, a_line_deleted, two_lines_swapped, a_line_repeated, a_record_moved_to_another_writer,
-    a_section_moved, a_checkpoint_repeated, a_line_made_unreadable, a_line_of_another_type, a_number_written_as_text, a_charge_edited,
+    a_section_moved, a_checkpoint_repeated, a_line_made_unreadable, a_line_of_another_type, a_number_written_as_text,
+    a_charge_edited,
 )  # fmt: skip
 
 
