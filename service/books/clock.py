@@ -7,6 +7,13 @@ to try first. A step of the machine's own clock does not move it.
 import time
 from collections.abc import Callable
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux' also counts while the machine is suspended."""
+
+
+def _monotonic_ns() -> int:
+    return time.clock_gettime_ns(_CLOCK)
+
 
 class DatabaseClock:
     """Microseconds since the epoch, by the database.
@@ -16,7 +23,7 @@ class DatabaseClock:
         monotonic_ns: This machine's time, which never steps.
     """
 
-    def __init__(self, now_us: int, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(self, now_us: int, monotonic_ns: Callable[[], int] = _monotonic_ns) -> None:
         self._monotonic_ns = monotonic_ns
         self._offset_us = 0
         self.follow(now_us)
