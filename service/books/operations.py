@@ -17,7 +17,9 @@ from service.storage.database import Transaction
 _KNOWN = "SELECT budget_id, amount_nanos, period_start_us FROM budget_adjust WHERE adjust_id = $1"
 _ADJUST = """
 INSERT INTO budget_adjust (adjust_id, budget_id, period_start_us, amount_nanos, at_us, principal, note)
-VALUES ($1, $2, $3, $4, clock_us(), $5, $6)"""
+VALUES ($1, $2, $3, $4, clock_us(), $5, $6)
+ON CONFLICT (adjust_id) DO NOTHING
+RETURNING adjust_id"""
 _LOCK = """
 UPDATE budget_period SET committed_nanos = committed_nanos WHERE budget_id = $1 AND period_start_us = $2
 RETURNING committed_nanos"""
@@ -69,20 +71,23 @@ def adjustment(
 
     async def act(tx: Transaction) -> tuple[Held, Record | None]:
         known = await tx.fetch(_KNOWN, request_id)
-        if known:
-            budget, nanos, start_us = known[0]
-            if (budget, nanos) != (budget_id, amount_nanos):
-                raise RequestIdReused(request_id)
-            held = await _held(tx, budget_id, zone, start_us)
-            if day is not None and _middle_us(day) not in held.standing.period:
-                raise RequestIdReused(request_id)
-            return held, None
-        period = await _period(tx, budget_id, zone, day)
-        await _move(tx, budget_id, period, amount_nanos)
-        await tx.fetch(_ADJUST, request_id, budget_id, period.start_us, amount_nanos, by.principal, by.note)
-        body = {"event": "adjusted", "adjust_id": request_id, "amount_nanos": amount_nanos,
-                "period_start_us": period.start_us, "principal": by.principal, "note": by.note}  # fmt: skip
-        return await _held(tx, budget_id, zone, period.start_us), Record("notice", "", budget_id, orjson.dumps(body))
+        if not known:
+            period = await _period(tx, budget_id, zone, day)
+            row = (request_id, budget_id, period.start_us, amount_nanos, by.principal, by.note)
+            if await tx.fetch(_ADJUST, *row):
+                await _move(tx, budget_id, period, amount_nanos)
+                held = await _held(tx, budget_id, zone, period.start_us)
+                body = {"event": "adjusted", "adjust_id": request_id, "amount_nanos": amount_nanos,
+                        "period_start_us": period.start_us, "principal": by.principal, "note": by.note}  # fmt: skip
+                return held, Record("notice", "", budget_id, orjson.dumps(body))
+            known = await tx.fetch(_KNOWN, request_id)  # another replica was asked as well, and was faster
+        budget, nanos, start_us = known[0]
+        if (budget, nanos) != (budget_id, amount_nanos):
+            raise RequestIdReused(request_id)
+        held = await _held(tx, budget_id, zone, start_us)
+        if day is not None and _middle_us(day) not in held.standing.period:
+            raise RequestIdReused(request_id)
+        return held, None
 
     return Work(budget_id, act)
 

@@ -1,5 +1,6 @@
 """What operators change, on either engine, where the calendar and the clock make it hard."""
 
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,11 +10,11 @@ from service.books.entries import UTC, Admitted
 from service.books.errors import RequestIdReused, TeamFrozen
 from service.books.operations import Held, Operator
 from service.books.period import Period, period_at
-from service.storage.database import Database
+from service.storage.database import Database, Row, Transaction, Value
 from tests.books.making import admission
 from tests.books.oracle import require_sound
 from tests.books.writer import Writer
-from tests.databases import Clock
+from tests.databases import Clock, Opener
 
 BY = Operator("ops", "why")
 SECOND_US, HOUR_US = 1_000_000, 3_600_000_000
@@ -98,3 +99,37 @@ async def test_an_adjustment_asked_for_again_is_shown_and_not_made(database: Dat
         with pytest.raises(RequestIdReused):
             await writer.one(operations.adjustment(budget_id, UTC, nanos, "one", BY, asked))
     assert await require_sound(database) == tables
+
+
+class Overtaken:
+    """A transaction in the midst of which another replica makes the same adjustment."""
+
+    def __init__(self, tx: Transaction, other: Writer) -> None:
+        self._tx, self._other = tx, other
+        self._is_first = True
+
+    async def fetch(self, sql: str, *values: Value) -> list[Row]:
+        rows = await self._tx.fetch(sql, *values)
+        if self._is_first:
+            self._is_first = False
+            await self._other.one(operations.adjustment("search", UTC, 7, "one", BY))
+        return rows
+
+    async def fetch_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> list[Row]:
+        return await self._tx.fetch_each(sql, rows)
+
+    async def execute_each(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        await self._tx.execute_each(sql, rows)
+
+
+async def test_an_adjustment_asked_of_two_replicas_at_once_is_made_once(
+    postgres_database: Database, open_replica: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, other = Writer(postgres_database), Writer(await open_replica())
+    await writer.one(admission())
+    monkeypatch.setattr(writer, "through", lambda tx: Overtaken(tx, other))
+
+    held: Held = await writer.one(operations.adjustment("search", UTC, 7, "one", BY))
+
+    assert held.standing.committed_nanos == 10 + 7
+    await require_sound(postgres_database)
