@@ -98,6 +98,15 @@ class PostgresServer:
             finally:
                 receiving.terminate()
 
+    @contextlib.contextmanager
+    def outlived_by_nothing(self) -> Iterator[None]:
+        """Should the test run be killed, the end of a pipe tells a shell to stop the server and to clear up."""
+        stop = [*self._as, str(self._binaries / "pg_ctl"), "-D", str(self._folder / "data"), "-m", "immediate", "stop"]
+        clear = 'read -r _; folder=$1; shift; [ -d "$folder" ] && "$@"; rm -rf "$folder"'
+        command = ["sh", "-c", clear, "sh", str(self._folder), *stop]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            yield
+
     def remove(self) -> None:
         """Stops it, if it runs, and removes its folder."""
         if (self._folder / "data" / "postmaster.pid").exists():
@@ -136,8 +145,9 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     """A running server with nothing in it, until the block ends."""
     folder = tempfile.mkdtemp(prefix="cohort-pg-", dir=None if durable else memory_folder())
     server = PostgresServer(Path(folder), durable=durable)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    with server.outlived_by_nothing():
+        try:
+            server.start()
+            yield server
+        finally:
+            server.remove()
