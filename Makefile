@@ -59,8 +59,14 @@ generate: $(BUF)  ## write the stubs of protos/
 	$(TOOLS)/bin/python tools/generate
 
 .PHONY: prove
-prove: $(DEV)  ## run the proofs that take minutes: the properties, with many more examples
-	$(VENV)/bin/pytest -m 'prove or hypothesis' --hypothesis-profile=prove --timeout=1800
+prove: PROOFS ?= prove or hypothesis
+prove: $(DEV)  ## run the proofs that take minutes; PROOFS=prove_short runs those that CI runs
+	$(VENV)/bin/pytest -m '$(PROOFS)' --hypothesis-profile=prove --timeout=1800 $(PYTEST)
+
+.PHONY: torture
+torture: SECONDS ?= 1800
+torture: $(DEV)  ## kill, stop and cut off real processes for SECONDS, and hold the books against the bill
+	TORTURE_SECONDS=$(SECONDS) $(VENV)/bin/pytest -s -m prove tests/torture
 
 .PHONY: bench
 bench: $(DEV)  ## measure CPU and throughput against a bare echo; needs h2load and nginx
