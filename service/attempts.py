@@ -146,7 +146,8 @@ class Attempts:
         try:
             return await self._books.admit(admission_of(call, quote, budget), after)
         except BudgetSpent as spent:
-            self._alerts.spent(call.caller.team, spent.resets_at_us, budget.limit_nanos)
+            committed_nanos = spent.spent_nanos + spent.held_nanos
+            self._alerts.spent(call.caller.team, spent.resets_at_us, committed_nanos, spent.limit_nanos)
             raise
 
     async def _timed(self, call: Call, slot: Slot, once: Callable[[Slot], Awaitable[Answered]]) -> Answered:

@@ -43,16 +43,16 @@ class Alerts:
         """So much of a day is spent and held."""
         if committed_nanos * 100 >= limit_nanos * 80:
             kind: Kind = "budget_100" if committed_nanos >= limit_nanos else "budget_80"
-            self._once(kind, team, period, committed_nanos=committed_nanos, limit_nanos=limit_nanos)
+            self._once(kind, team, period.end_us, committed_nanos=committed_nanos, limit_nanos=limit_nanos)
 
-    def spent(self, team: str, period_start_us: int, limit_nanos: int) -> None:
+    def spent(self, team: str, resets_at_us: int, committed_nanos: int, limit_nanos: int) -> None:
         """A hold did not fit into what is left of a day."""
-        self._once("budget_100", team, Period(period_start_us, period_start_us), limit_nanos=limit_nanos)
+        self._once("budget_100", team, resets_at_us, committed_nanos=committed_nanos, limit_nanos=limit_nanos)
 
     def forfeited(self, team: str, period: Period, forfeited_nanos: int, limit_nanos: int) -> None:
         """So much of a day is charged for attempts whose cost nobody knows."""
         if forfeited_nanos * 100 > limit_nanos * FORFEITED_PERCENT:
-            self._once("forfeited_share", team, period, forfeited_nanos=forfeited_nanos, limit_nanos=limit_nanos)
+            self._once("forfeited_share", team, period.end_us, forfeited_nanos=forfeited_nanos, limit_nanos=limit_nanos)
 
     def refused_credentials(self, source: str, count: int) -> None:
         """So many credentials of one source were refused within a second."""
@@ -63,9 +63,9 @@ class Alerts:
         """Something beside the calls does not work."""
         self._raise(kind, "", problem=problem)
 
-    def _once(self, kind: Kind, team: str, period: Period, **figures: int) -> None:
-        if self._told.get((team, kind)) != period.start_us:
-            self._told[team, kind] = period.start_us
+    def _once(self, kind: Kind, team: str, resets_at_us: int, **figures: int) -> None:
+        if self._told.get((team, kind)) != resets_at_us:
+            self._told[team, kind] = resets_at_us
             self._raise(kind, team, **figures)
 
     def _raise(self, kind: Kind, team: str, **figures: object) -> None:
