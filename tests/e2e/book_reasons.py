@@ -118,10 +118,13 @@ async def _frozen(service: Cohort) -> Refusal:
 
 @reaches("BOOKS_UNAVAILABLE", C.UNAVAILABLE)
 async def _locked(service: Cohort) -> Refusal:
-    with apsw.Connection(str(service.folder / "cohort.db")) as other:
+    other = apsw.Connection(str(service.folder / "cohort.db"))
+    other.set_busy_timeout(10_000)
+    with other:
         other.execute("UPDATE budget SET frozen_at_us = 0")  # another program's transaction locks the file
         refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))
 
+    other.close()
     assert dict(refusal.info.metadata) == {"budget": "demo"}
     assert refusal.retry_s == 1
     assert not service.sandbox.state.requests.all()

@@ -106,13 +106,13 @@ async def _short(service: Cohort) -> Refusal:
 
 @reaches("DEADLINE_EXCEEDED", C.DEADLINE_EXCEEDED)
 async def _late(service: Cohort) -> Refusal:
-    service.fault(latency_ms=5000)
+    service.fault(latency_ms=2000)
     return await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=2.5))
 
 
 @reaches("UPSTREAM_POOL_FULL", C.RESOURCE_EXHAUSTED)
 async def _pool(service: Cohort) -> Refusal:
-    service.fault(latency_ms=3000)
+    service.fault(latency_ms=1500)
     first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
     await until(service.sandbox.state.requests.all)
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
