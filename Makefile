@@ -20,7 +20,7 @@ PEERS := .tools/bin/.ready
 
 .PHONY: help
 help:  ## say what there is
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 # Using it
 
@@ -71,6 +71,10 @@ torture: $(DEV)  ## kill, stop and cut off real processes for SECONDS, and hold 
 .PHONY: bench
 bench: $(DEV)  ## measure CPU and throughput against a bare echo; needs h2load and nginx
 	$(VENV)/bin/python -m bench
+
+.PHONY: bench-reports
+bench-reports: $(DEV)  ## measure reports over ten million records; needs 10 GB and a quarter of an hour
+	$(VENV)/bin/python -m bench.reports $(BENCH)
 
 .PHONY: peers
 peers: $(PEERS)  ## fetch grpcurl and, where there is Go, grpc-health-probe for the tests

@@ -4,7 +4,7 @@ What an attempt was admitted for counts in the quarter hour of its admission, in
 any window on quarter hours is a sum of rollups, and equals the sum of the records in it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -85,8 +85,8 @@ class Report(NamedTuple):
     has_more: bool
 
 
-async def report(tx: Transaction, wanted: Wanted, rows_max: int, after: int = 0) -> Report:
-    """Sums up usage.
+async def sum_up(tx: Transaction, wanted: Wanted, rows_max: int, after: int = 0) -> list[Row]:
+    """Sums up usage in the database; `report_of` reads what comes of it.
 
     Args:
         tx: Where from; only read.
@@ -99,39 +99,41 @@ async def report(tx: Transaction, wanted: Wanted, rows_max: int, after: int = 0)
     names = (int("credential" in by), int("model" in by), int("endpoint" in by), int("team" in by))
     window, team = wanted.window, wanted.team
     whose = (int(team is None), window.start_us, window.end_us, team or "")
-    found = await tx.fetch(statement.USAGE, time, *whose, *names, rows_max, after)
-    total, rows, count = _read(found)
-    if not by and not count:
-        rows[UsageKey()] = Figures()  # a sum without dimensions is there even of nothing
+    return await tx.fetch(statement.USAGE, time, *whose, *names, rows_max, after)
+
+
+def report_of(summed_up: Sequence[Row], wanted: Wanted, after: int = 0) -> Report:
+    """The report in what `sum_up` gives. Pure: 10,000 rows take a thread's time and not the loop's."""
+    total, count = Figures(), 0
+    rows: list[UsageRow] = []
+    for row in summed_up:
+        if row[0] == statement.ROW:
+            rows.append(UsageRow(UsageKey(*row[1:7]), _figures(row)))
+        else:
+            total, count = _figures(row), row[0]
+    if not wanted.dimensions and not count:
+        rows.append(UsageRow(UsageKey(), Figures()))  # a sum without dimensions is there even of nothing
     # The database has chosen the rows of the page; only there its order of texts counts, which is its own.
-    listed = sorted(rows.items(), key=_in_order)
-    return Report(total, [UsageRow(*row) for row in listed], has_more=after + len(rows) < count)
+    rows.sort(key=_in_order)
+    return Report(total, rows, has_more=after + len(rows) < count)
 
 
-def _in_order(row: tuple[UsageKey, Figures]) -> tuple[int, int, int, UsageKey]:
+def _in_order(row: UsageRow) -> tuple[int, int, int, UsageKey]:
     key, figures = row
     return -figures.cost_nanos, key.start_us, key.end_us, key
 
 
-def _read(found: Iterable[Row]) -> tuple[Figures, dict[UsageKey, Figures], int]:
-    """The total, the rows of the page, and how many there are on all pages."""
-    total, rows, count = Figures(), dict[UsageKey, Figures](), 0
-    failures: list[Row] = []
-    for row in found:
-        if row[0] == statement.TOTAL:
-            total, count = _figures(row), row[-1]
-        elif row[0] == statement.ROW:
-            rows[UsageKey(*row[1:7])] = _figures(row)
-        else:
-            failures.append(row)
-    for row in failures:
-        figures = total if row[0] == statement.FAILURES_OF_TOTAL else rows[UsageKey(*row[1:7])]
-        if row[8]:  # 0 where a call turned out to have ended otherwise
-            figures.failures_by_reason[row[7]] = row[8]
-    return total, rows, count
-
-
 def _figures(row: Row) -> Figures:
-    calls, attempts, cost_nanos, *counts = [count or 0 for count in row[8:-1]]  # the sum of no rows is NULL
+    calls, attempts, cost_nanos, *counts = [count or 0 for count in row[7:-1]]  # the sum of no rows is NULL
     units, (open_, open_nanos, forfeited, forfeited_nanos) = counts[: len(UNITS)], counts[len(UNITS) :]
-    return Figures(calls, attempts, cost_nanos, Units(*units), open_, open_nanos, forfeited, forfeited_nanos)
+    return Figures(
+        calls, attempts, cost_nanos, Units(*units), open_, open_nanos, forfeited, forfeited_nanos, _failures(row[-1])
+    )
+
+
+def _failures(calls_by_reason: str | None) -> dict[str, int]:
+    if not calls_by_reason:
+        return {}
+    told = (each.split(" ") for each in calls_by_reason.split(","))
+    # 0 where a call turned out to have ended otherwise.
+    return {reason: int(calls) for reason, calls in told if calls != "0"}

@@ -8,13 +8,12 @@ the quarters, by far the most rows, only those are touched that count.
 
 BY_NO_TIME, BY_DAY, BY_HOUR = range(3)
 """The first value of `USAGE`."""
-TOTAL, ROW, FAILURES_OF_TOTAL, FAILURES_OF_ROW = range(4)
-"""The first column of a row of `USAGE`."""
+ROW = -1
+"""The first column of a row of the page. Of the total it tells how many rows there are on all pages."""
 
 # Values: $1 one of BY_…; $2 1 for all teams; $3 and $4 the window's bounds; $5 the team, if not all; $6 to $9 1 for
 # what has rows of its own: credential, model, endpoint, team; $10 and $11 how many rows, after how many.
-# Columns: one of TOTAL, …; the keys; a reason, for failures; the figures, of failures the calls alone; of the total the
-# number of rows on all pages.
+# Columns: ROW, or how many rows all pages have; the keys; the figures; failures as "REASON CALLS,REASON CALLS".
 #
 # CROSS JOIN keeps SQLite from choosing another order. No local day is as long as three days (259200000000 µs).
 # An attempt may be dated beside its day by what clocks differ, far less than a day (86400000000); it counts inside,
@@ -99,25 +98,27 @@ WITH part AS (
 ), page AS (
   SELECT * FROM figures
   ORDER BY cost_nanos DESC, start_us, end_us, team, endpoint, model, credential_id LIMIT $10 OFFSET $11
+), reasons AS MATERIALIZED (
+  SELECT f.start_us, f.end_us, f.team, f.endpoint, f.model, f.credential_id,
+    string_agg(f.reason || ' ' || CAST(f.calls AS TEXT), ',') AS calls_by_reason
+  FROM page AS p CROSS JOIN failures AS f
+  WHERE f.start_us = p.start_us AND f.end_us = p.end_us AND f.team = p.team AND f.endpoint = p.endpoint
+    AND f.model = p.model AND f.credential_id = p.credential_id
+  GROUP BY f.start_us, f.end_us, f.team, f.endpoint, f.model, f.credential_id
 )
-SELECT 0, '', '', '', '', 0, 0, '', CAST(SUM(calls) AS BIGINT), CAST(SUM(attempts) AS BIGINT),
+SELECT COUNT(*), '', '', '', '', 0, 0, CAST(SUM(calls) AS BIGINT), CAST(SUM(attempts) AS BIGINT),
   CAST(SUM(cost_nanos) AS BIGINT), CAST(SUM(input_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
   CAST(SUM(search_units) AS BIGINT), CAST(SUM(images) AS BIGINT), CAST(SUM(image_tokens) AS BIGINT),
   CAST(SUM(text_tokens) AS BIGINT), CAST(SUM(classifications) AS BIGINT), CAST(SUM(pages) AS BIGINT),
   CAST(SUM(open) AS BIGINT), CAST(SUM(open_nanos) AS BIGINT), CAST(SUM(forfeited) AS BIGINT),
-  CAST(SUM(forfeited_nanos) AS BIGINT), COUNT(*)
+  CAST(SUM(forfeited_nanos) AS BIGINT),
+  (SELECT string_agg(s.reason || ' ' || CAST(s.calls AS TEXT), ',')
+   FROM (SELECT reason, SUM(calls) AS calls FROM failures GROUP BY reason) AS s)
 FROM figures
 UNION ALL
-SELECT 1, team, endpoint, model, credential_id, start_us, end_us, '', calls, attempts, cost_nanos, input_tokens,
-  output_tokens, search_units, images, image_tokens, text_tokens, classifications, pages, open, open_nanos, forfeited,
-  forfeited_nanos, 0
-FROM page
-UNION ALL
-SELECT 2, '', '', '', '', 0, 0, reason, CAST(SUM(calls) AS BIGINT), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-FROM failures GROUP BY reason
-UNION ALL
-SELECT 3, f.team, f.endpoint, f.model, f.credential_id, f.start_us, f.end_us, f.reason, f.calls,
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-FROM page AS p CROSS JOIN failures AS f
-WHERE f.start_us = p.start_us AND f.end_us = p.end_us AND f.team = p.team AND f.endpoint = p.endpoint
-  AND f.model = p.model AND f.credential_id = p.credential_id"""
+SELECT -1, p.team, p.endpoint, p.model, p.credential_id, p.start_us, p.end_us, p.calls, p.attempts, p.cost_nanos,
+  p.input_tokens, p.output_tokens, p.search_units, p.images, p.image_tokens, p.text_tokens, p.classifications, p.pages,
+  p.open, p.open_nanos, p.forfeited, p.forfeited_nanos, r.calls_by_reason
+FROM page AS p LEFT JOIN reasons AS r
+  ON r.start_us = p.start_us AND r.end_us = p.end_us AND r.team = p.team AND r.endpoint = p.endpoint
+    AND r.model = p.model AND r.credential_id = p.credential_id"""

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from service.books.errors import TeamUnknown
 from service.books.operations import Held
 from service.books.period import Period
 from service.books.standings import standings
-from service.books.usage_report import Dimension, Report, Wanted, report
+from service.books.usage_report import Dimension, Wanted, report_of, sum_up
 from service.call import Call
 from service.errors import RequestInvalid
 from service.offload import in_thread_if
@@ -21,7 +21,7 @@ from service.servicers.asking import at_us_of, page_token_of, place_of, require_
 from service.servicers.budget import fill_budget
 from service.servicers.terms import fill_terms
 from service.servicers.usage_rows import fill_figures, fill_row
-from service.storage.database import Transaction
+from service.storage.database import Row, Transaction
 from service.validation import Violation, ViolationReason, violations_of_get_usage, violations_of_usage_window
 
 ROWS_DEFAULT = 1_000
@@ -61,9 +61,9 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    window: Period
+    wanted: Wanted
     held: dict[str, Held]
-    report: Report
+    summed_up: Sequence[Row]
 
 
 class UsageAnswers:
@@ -90,7 +90,7 @@ class UsageAnswers:
 
         async with self._turns:
             found = await self._books.read(look)
-        return await in_thread_if(len(found.report.rows) > ROWS_IN_PLACE_MAX, _response, call, asked, found)
+        return await in_thread_if(len(found.summed_up) > ROWS_IN_PLACE_MAX, _response, call, asked, found)
 
 
 def _asked(call: Call, request: GetUsageRequest) -> _Asked:
@@ -143,21 +143,22 @@ async def _found(tx: Transaction, asked: _Asked) -> _Found:
     )
     require_valid(violations_of_usage_window(window.start_us, window.end_us, by_hour="hour" in asked.dimensions))
     wanted = Wanted(asked.team, window, asked.dimensions)
-    return _Found(window, held, await report(tx, wanted, asked.rows_max, asked.after))
+    return _Found(wanted, held, await sum_up(tx, wanted, asked.rows_max, asked.after))
 
 
 def _response(call: Call, asked: _Asked, found: _Found) -> GetUsageResponse:
-    window, rows = found.window, found.report.rows
+    window = found.wanted.window
+    report = report_of(found.summed_up, found.wanted, asked.after)
     response = GetUsageResponse()
-    for row in rows:
+    for row in report.rows:
         fill_row(response.rows.add(), row)
-    fill_figures(response.total, found.report.total)
+    fill_figures(response.total, report.total)
     response.start_time.FromMicroseconds(window.start_us)
     response.end_time.FromMicroseconds(window.end_us)
     for team in sorted(found.held):
         fill_budget(response.budgets.add(), team, call.snapshot.budget_of(team), found.held[team])
     fill_terms(response.terms, call.caller.team, call.snapshot)
-    if found.report.has_more:
-        place = (asked.after + len(rows), window.start_us, window.end_us, asked.fingerprint)
+    if report.has_more:
+        place = (asked.after + len(report.rows), window.start_us, window.end_us, asked.fingerprint)
         response.next_page_token = page_token_of(place)
     return response

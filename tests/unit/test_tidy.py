@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("bench", "clients", "protos/cohort", "service", "tools")
 MODULE_LINES_MAX, FUNCTION_LINES_MAX, DOCSTRING_LINES_MAX = 300, 40, 10
 # By `cohort`, by `python -m`, and by callers.
-STARTED = {"service.cli.__main__", "bench.__main__", "bench.echo", "cohort.client"}
+STARTED = {"service.cli.__main__", "bench.__main__", "bench.echo", "bench.reports.__main__", "cohort.client"}
 
 # Spelled in parts, so that this file does not hold them.
 REGISTRY_HOSTS = (

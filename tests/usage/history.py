@@ -12,7 +12,7 @@ from service.books.period import Period, period_at
 from service.books.standings import standings
 from service.books.trail import fresh_pen
 from service.books.usage import Units
-from service.books.usage_report import Report, Wanted, report
+from service.books.usage_report import Report, Wanted, report_of, sum_up
 from service.storage.database import Transaction, Work
 from tests.books.lockstep import Lockstep
 from tests.usage import entries
@@ -117,7 +117,11 @@ class History:
 
     def report(self, wanted: Wanted, rows_max: int, after: int) -> Report:
         """One page, the same from both."""
-        return self._both.read(lambda tx: report(tx, wanted, rows_max, after))
+
+        async def page(tx: Transaction) -> Report:
+            return report_of(await sum_up(tx, wanted, rows_max, after), wanted, after)
+
+        return self._both.read(page)
 
     def trail(self) -> Trail:
         """What is on record, the same in both."""

@@ -7,7 +7,7 @@ import pytest
 
 from service.books.period import Period, period_at
 from service.books.usage import UNITS
-from service.books.usage_report import Figures, Report, UsageKey, UsageRow, Wanted, report
+from service.books.usage_report import Figures, Report, UsageKey, UsageRow, Wanted, report_of, sum_up
 from service.storage.database import Database, Transaction
 from tests.usage.brute import figured
 
@@ -43,7 +43,8 @@ class Books:
         after: int = 0,
     ) -> Report:
         wanted = Wanted(team, window, frozenset(by))
-        return await self._database.read(lambda tx: report(tx, wanted, rows_max, after))
+        found = await self._database.read(lambda tx: sum_up(tx, wanted, rows_max, after))
+        return report_of(found, wanted, after)
 
     async def count(
         self,

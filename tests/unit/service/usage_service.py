@@ -15,6 +15,7 @@ from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.entries import Admission, Admitted, Entry, Settlement
+from service.books.period import Period
 from service.books.trail import fresh_pen
 from service.books.usage import Units
 from service.call import Call
@@ -113,6 +114,11 @@ class UsageService:
         held, admitted = await self.admit(team, names, nanos)
         settled: Settlement = entries.settlement(held, admitted, nanos, reason=reason, units=Units(**units))
         await self.write([settled])
+
+
+def window_of(usage: GetUsageResponse) -> Period:
+    """The window that is told of."""
+    return Period(usage.start_time.ToMicroseconds(), usage.end_time.ToMicroseconds())
 
 
 def _chain() -> Chain:
