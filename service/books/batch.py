@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from service.books import holding, ledger, rollups, trail
 from service.books.entries import Admission, Admitted, Entry, Note, Settled, Settlement, Withdrawal, Work
@@ -50,10 +51,13 @@ async def write_batch(
     for entry in entries:
         if isinstance(entry, Withdrawal):
             await batch.withdraw(entry)
-    await batch.balance([entry for entry in entries if isinstance(entry, Admission)])
+    await batch.balance(
+        [entry for entry in entries if isinstance(entry, Admission)],
+        {entry.team: entry.zone for entry in entries if isinstance(entry, Note) and entry.usages},
+    )
     for entry in entries:
         if isinstance(entry, Note):
-            await batch.note(entry)
+            batch.note(entry)
         elif isinstance(entry, Work):
             await batch.work(entry)
     await rollups.count(tx, batch.counted)
@@ -109,14 +113,19 @@ class _Batch:
             self.records.append(record)
         self.results.append((entry, result))
 
-    async def balance(self, admissions: Sequence[Admission]) -> None:
-        """Gives back what was not spent and takes what is asked for, budget by budget."""
+    async def balance(self, admissions: Sequence[Admission], counting: Mapping[str, ZoneInfo]) -> None:
+        """Gives back what was not spent and takes what is asked for, budget by budget.
+
+        Args:
+            admissions: What is asked for.
+            counting: Budgets whose day in force something else counts for, and where their days begin.
+        """
         asked: dict[str, list[Admission]] = defaultdict(list)
         for admission in admissions:
             asked[admission.team].append(admission)
         committed: dict[tuple[str, int], int] = {}
         taken: list[tuple[Admission, Period]] = []
-        for budget_id in sorted({*self.releases, *asked}):
+        for budget_id in sorted({*self.releases, *asked, *counting}):
             balance = await holding.balance(
                 self.tx, budget_id, asked[budget_id], self.releases[budget_id], self._known(budget_id)
             )
@@ -125,6 +134,8 @@ class _Batch:
             self.results += balance.refused
             if balance.period is not None:
                 self.periods[budget_id] = balance.period
+            if budget_id in counting and self._known(budget_id) is None:  # it may be the first of the day
+                self.periods[budget_id] = (await ledger.in_force(self.tx, budget_id, counting[budget_id])).period
         await self._admit(taken)
         for entry in self.settled:
             nanos = committed[entry.team, entry.admitted.period.start_us]
@@ -138,14 +149,10 @@ class _Batch:
             self.records.append(Record("intent", admission.call_id, admission.team, admission.intent(period)))
             self.results.append((admission, Admitted(period, self.now_us)))
 
-    async def note(self, entry: Note) -> None:
+    def note(self, entry: Note) -> None:
         record = entry.record
         if entry.usages:
-            # Of the day that its team's attempts are of: it may be the first of the day.
-            period = self._known(entry.team)
-            if period is None:
-                period = (await ledger.in_force(self.tx, entry.team, entry.zone)).period
-                self.periods[entry.team] = period
+            period = self.periods[entry.team]  # the day that its team's attempts are of
             self.counted += [Counted(entry.team, usage, 0, self.now_us, period) for usage in entry.usages]
             record = record.of_day(period)
         self.records.append(record)

@@ -41,6 +41,8 @@ async def balance(
     result = Balance()
     left = dict(releases)
     if asked and known is not None and len({admission.limit_nanos for admission in asked}) == 1:
+        # Older days first, as everywhere: at midnight replicas have ends of yesterday's attempts beside today's holds.
+        await _release(tx, budget_id, left, result, before_us=known.start_us)
         nanos = sum(admission.hold_nanos for admission in asked) - left.get(known.start_us, 0)
         committed = await ledger.move(tx, budget_id, known, nanos, asked[0].limit_nanos)
         if committed is not None:
@@ -48,11 +50,18 @@ async def balance(
             result.committed[known.start_us] = committed
             result.taken = [(admission, known) for admission in asked]
             asked = ()
-    for start_us in sorted(left):
-        result.committed[start_us] = await ledger.release(tx, budget_id, start_us, left[start_us])
+    await _release(tx, budget_id, left, result)
     for limit_nanos in dict.fromkeys(admission.limit_nanos for admission in asked):  # two only just after a reload
         await _take_what_fits(tx, budget_id, limit_nanos, [a for a in asked if a.limit_nanos == limit_nanos], result)
     return result
+
+
+async def _release(
+    tx: Transaction, budget_id: str, left: dict[int, int], result: Balance, *, before_us: int | None = None
+) -> None:
+    """Gives back what is *left* of days that begin before an instant, or of all, the oldest first."""
+    for start_us in sorted(start_us for start_us in left if before_us is None or start_us < before_us):
+        result.committed[start_us] = await ledger.release(tx, budget_id, start_us, left.pop(start_us))
 
 
 async def _take_what_fits(
@@ -63,17 +72,20 @@ async def _take_what_fits(
         now = await ledger.in_force(tx, budget_id, asked[0].zone)
         result.period = now.period
         fitting = _fitting(now, asked)
-        nanos = sum(admission.hold_nanos for admission in fitting)
-        committed = await ledger.move(tx, budget_id, now.period, nanos, limit_nanos) if fitting else now.committed_nanos
-        if committed is None:  # another replica was faster, or the day turned
-            continue
         if fitting:
+            nanos = sum(admission.hold_nanos for admission in fitting)
+            committed = await ledger.move(tx, budget_id, now.period, nanos, limit_nanos)
+            if committed is None:  # another replica was faster, or the day turned
+                continue
             result.committed[now.period.start_us] = committed
-        result.taken += [(admission, now.period) for admission in fitting]
-        # Their holds are written at the end of the batch.
-        taking_nanos = sum(admission.hold_nanos for admission, _ in result.taken)
-        result.refused += await _refused(tx, now, committed, taking_nanos, [a for a in asked if a not in fitting])
-        return
+            result.taken += [(admission, now.period) for admission in fitting]
+            asked = [admission for admission in asked if admission not in fitting]
+        if not asked:
+            return
+        refused = await _refused(tx, budget_id, now, asked, result)
+        if refused:
+            result.refused += refused
+            return
     result.refused += [(a, BooksUnavailable("too many replicas want this budget at once", budget_id)) for a in asked]
 
 
@@ -91,15 +103,16 @@ def _fitting(now: Standing, asked: Sequence[Admission]) -> list[Admission]:
 
 
 async def _refused(
-    tx: Transaction, now: Standing, committed_nanos: int, taking_nanos: int, refused: Sequence[Admission]
+    tx: Transaction, budget_id: str, now: Standing, asked: Sequence[Admission], result: Balance
 ) -> list[tuple[Entry, BooksError]]:
-    if not refused:
-        return []
-    budget_id = refused[0].team
+    """Why none of *asked* fits; empty if one does after all, for something has come back meanwhile."""
     if now.frozen_at_us:
-        return [(admission, TeamFrozen(budget_id)) for admission in refused]
-    held_nanos = taking_nanos + await ledger.held(tx, budget_id, now.period.start_us)
-    return [(admission, _refusal(admission, now.period, committed_nanos, held_nanos)) for admission in refused]
+        return [(admission, TeamFrozen(budget_id)) for admission in asked]
+    committed_nanos, held_nanos = await ledger.committed_and_held(tx, budget_id, now.period.start_us)
+    if any(committed_nanos + admission.hold_nanos <= admission.limit_nanos for admission in asked):
+        return []
+    held_nanos += sum(admission.hold_nanos for admission, _ in result.taken)  # written at the end of the batch
+    return [(admission, _refusal(admission, now.period, committed_nanos, held_nanos)) for admission in asked]
 
 
 def _refusal(admission: Admission, period: Period, committed_nanos: int, held_nanos: int) -> BooksError:

@@ -51,6 +51,11 @@ SELECT COALESCE((SELECT frozen_at_us FROM budget WHERE budget_id = $1), 0), cloc
 _HELD = """
 SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
 WHERE budget_id = $1 AND period_start_us = $2 AND state = 'open'"""
+# One statement, and so one snapshot: on PostgreSQL what is read by two can have changed between them.
+_COMMITTED_AND_HELD = """
+SELECT p.committed_nanos, (SELECT CAST(COALESCE(SUM(h.hold_nanos), 0) AS BIGINT) FROM call_hold AS h
+  WHERE h.budget_id = $1 AND h.period_start_us = $2 AND h.state = 'open')
+FROM budget_period AS p WHERE p.budget_id = $1 AND p.period_start_us = $2"""
 _FORFEITED = """
 SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
 WHERE budget_id = $1 AND period_start_us = $2 AND state = 'forfeited'"""
@@ -153,6 +158,12 @@ async def hold_each(tx: Transaction, admissions: Sequence[tuple[Admission, Perio
 async def held(tx: Transaction, budget_id: str, period_start_us: int) -> int:
     """Sum of the holds of the attempts under way."""
     return int((await tx.fetch(_HELD, budget_id, period_start_us))[0][0])
+
+
+async def committed_and_held(tx: Transaction, budget_id: str, period_start_us: int) -> tuple[int, int]:
+    """What a period has spent and holds, and how much of it attempts under way hold: as of one instant."""
+    committed_nanos, held_nanos = (await tx.fetch(_COMMITTED_AND_HELD, budget_id, period_start_us))[0]
+    return committed_nanos, held_nanos
 
 
 async def forfeited(tx: Transaction, budget_id: str, period_start_us: int) -> int:
