@@ -56,6 +56,9 @@ async def test_many_refusals_of_one_version_read_the_source_once() -> None:
             self.reads += 1
             return f"value{self.reads}"
 
+        def read_block(self) -> str:
+            raise NotImplementedError
+
     source = Counting()
     keys = KeyRing(source)
     refused = keys.current()

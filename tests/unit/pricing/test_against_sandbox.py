@@ -57,7 +57,7 @@ def answered(request: AnyRequest, *, stream: bool = False) -> Answer | None:
 
 def billed(request: AnyRequest, units: dict[str, int]) -> int:
     """What the sandbox bills for *units*, which is what they cost by our book, too."""
-    nanos = Bill().charge("key", request.model, units, path="", fault=[], trace_id="")
+    nanos = Bill().charge("key", request.model, units, path="", request={}, fault=[], trace_id="")
     assert cost_nanos(price_of(request), BilledUnits(**units)) == nanos
     return nanos
 

@@ -1,6 +1,8 @@
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import pytest
 from yarl import URL
@@ -11,13 +13,25 @@ from clients.secrets.source import FileSource
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
-from service.attempts import ATTEMPTS_MAX, RETRY_AFTER_MAX_S, Attempts
+from cohort.v1.chat_pb2 import ChatRequest
+from cohort.v1.usage_pb2 import BilledUnits
+from service.attempts import ATTEMPTS_MAX, RETRY_AFTER_MAX_S, Answered, Attempts
+from service.books.alerts import Alerts
+from service.books.books import Books
+from service.books.clock import DatabaseClock
+from service.books.committer import Committer
 from service.call import Call
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
-from service.snapshot import Snapshot
+from service.pricing import load
+from service.quote import quote_of
+from service.snapshot import BudgetTerms, Snapshot
+from service.storage.database import Database
 from service.telemetry.metrics import Metrics
 
+USD = 10**9
+QUOTE = quote_of(load(), "demo", "chat", ChatRequest(model="command-a-03-2025", max_tokens=100))
+ANSWER = Answered(BilledUnits(input_tokens=4, output_tokens=2))
 UNREACHABLE = UpstreamError(reasons.ERROR_REASON_COHERE_UNAVAILABLE, "away", billing=Billing.NONE)
 
 
@@ -44,11 +58,11 @@ class Once:
         self.failures = list(failures)
         self.slots: list[Slot] = []
 
-    async def __call__(self, slot: Slot) -> str:
+    async def __call__(self, slot: Slot) -> Answered:
         self.slots.append(slot)
         if self.failures:
             raise self.failures.pop(0)
-        return "answer"
+        return ANSWER
 
 
 def new_call(timeout_s: float = 60.0) -> Call:
@@ -57,15 +71,21 @@ def new_call(timeout_s: float = 60.0) -> Call:
     return call
 
 
-def attempts(jitter: float = 0.0) -> Attempts:
-    return Attempts(Metrics(), lambda: jitter)
+@pytest.fixture
+async def attempts(sqlite_database: Database) -> AsyncIterator[Attempts]:
+    committer = Committer(sqlite_database, DatabaseClock(await sqlite_database.now_us()), lambda _: None)
+    metrics = Metrics()
+    alerts = Alerts(metrics.alert_raised, lambda: USD)
+    budget = BudgetTerms(USD, ZoneInfo("UTC"))
+    yield Attempts(Books(sqlite_database, committer), lambda _: budget, metrics, alerts, jitter=lambda: 0.0)
+    assert await committer.close(10.0) == 0
 
 
 @pytest.mark.parametrize("failure", [UNREACHABLE, refused_with(503), refused_with(429, wait=0.0)])
-async def test_what_proved_free_is_tried_again(client: TeamClient, failure: UpstreamError) -> None:
+async def test_what_proved_free_is_tried_again(attempts: Attempts, client: TeamClient, failure: UpstreamError) -> None:
     once = Once(failure, failure)
 
-    assert await attempts().run(new_call(), client, once) == "answer"
+    assert await attempts.run(new_call(), client, QUOTE, once) is ANSWER
     assert len(once.slots) == 3
 
 
@@ -82,60 +102,60 @@ async def test_what_proved_free_is_tried_again(client: TeamClient, failure: Upst
         refused_with(429, wait=RETRY_AFTER_MAX_S + 1),
     ],
 )
-async def test_everything_else_is_not(client: TeamClient, failure: UpstreamError) -> None:
+async def test_everything_else_is_not(attempts: Attempts, client: TeamClient, failure: UpstreamError) -> None:
     once = Once(failure)
     with pytest.raises(UpstreamError):
-        await attempts().run(new_call(), client, once)
+        await attempts.run(new_call(), client, QUOTE, once)
 
     assert len(once.slots) == 1
 
 
-async def test_there_is_an_end_to_trying(client: TeamClient) -> None:
+async def test_there_is_an_end_to_trying(attempts: Attempts, client: TeamClient) -> None:
     once = Once(*[UNREACHABLE] * 10)
     with pytest.raises(UpstreamError):
-        await attempts().run(new_call(), client, once)
+        await attempts.run(new_call(), client, QUOTE, once)
 
     assert len(once.slots) == ATTEMPTS_MAX
 
 
-async def test_a_wait_that_does_not_fit_the_deadline_is_not_begun(client: TeamClient) -> None:
+async def test_a_wait_that_does_not_fit_the_deadline_is_not_begun(attempts: Attempts, client: TeamClient) -> None:
     once = Once(refused_with(429, wait=4.0))
     with pytest.raises(UpstreamError):
-        await attempts().run(new_call(2.0), client, once)
+        await attempts.run(new_call(2.0), client, QUOTE, once)
 
     assert len(once.slots) == 1
 
 
-async def test_a_call_without_time_is_refused_before_anything_is_sent(client: TeamClient) -> None:
+async def test_a_call_without_time_is_refused_before_anything_is_sent(attempts: Attempts, client: TeamClient) -> None:
     once = Once()
     with pytest.raises(DeadlineTooShort):
-        await attempts().run(new_call(0.09), client, once)
+        await attempts.run(new_call(0.09), client, QUOTE, once)
 
     assert not once.slots
 
 
-async def test_nobody_tries_again_for_a_caller_that_left(client: TeamClient) -> None:
+async def test_nobody_tries_again_for_a_caller_that_left(attempts: Attempts, client: TeamClient) -> None:
     call = new_call()
     call.detached = True
     once = Once(UNREACHABLE)
     with pytest.raises(UpstreamError):
-        await attempts().run(call, client, once)
+        await attempts.run(call, client, QUOTE, once)
 
     assert len(once.slots) == 1
 
 
-async def test_a_refused_key_is_renewed_once(client: TeamClient, tmp_path: Path) -> None:
+async def test_a_refused_key_is_renewed_once(attempts: Attempts, client: TeamClient, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("two")
     once = Once(refused_with(401), refused_with(401))
     with pytest.raises(UpstreamError):
-        await attempts().run(new_call(), client, once)
+        await attempts.run(new_call(), client, QUOTE, once)
 
     assert [slot.key.authorization() for slot in once.slots] == ["Bearer one", "Bearer two"]
 
 
-async def test_a_refused_key_that_did_not_change_is_not_tried_again(client: TeamClient) -> None:
+async def test_a_refused_key_that_did_not_change_is_not_tried_again(attempts: Attempts, client: TeamClient) -> None:
     once = Once(refused_with(401))
     with pytest.raises(UpstreamError):
-        await attempts().run(new_call(), client, once)
+        await attempts.run(new_call(), client, QUOTE, once)
 
     assert len(once.slots) == 1
