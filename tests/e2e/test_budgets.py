@@ -40,7 +40,7 @@ usd_per_million_output_tokens = 10.00
 Serving: TypeAlias = Callable[..., "contextlib.AbstractAsyncContextManager[list[Cohort]]"]
 
 
-@pytest.fixture(params=["sqlite", "postgres", "postgres, three replicas"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.prove), "postgres, three replicas"])
 def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Serving:
     """Starts the replicas of one service: one database, one Cohere."""
     engine, _, replicas = request.param.partition(", ")

@@ -158,7 +158,7 @@ async def torture_on_sqlite(folder: Path, seconds: float) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(PATIENCE_S)
 async def test_two_replicas_on_postgres_overspend_nothing_and_lose_nothing(tmp_path: Path) -> None:
-    await torture_on_postgres(tmp_path, replicas=2, seconds=5, crash_s=(2, 3))
+    await torture_on_postgres(tmp_path, replicas=2, seconds=4, crash_s=(1.5, 2.5))
 
 
 @pytest.mark.prove
