@@ -238,9 +238,10 @@ class Committer:
         self._failures += 1
 
     def _failed(self, batch: Sequence[Entry]) -> None:
-        """Keeps what ended upstream for when the database is back, in its order; anything else fails."""
-        self._queue.extendleft(entry for entry in reversed(batch) if entry.is_kept)
-        for entry in batch:
+        """Keeps what ended upstream for when the database is back, in its order; anything else fails, queued or not."""
+        left = [*batch, *self._queue]
+        self._queue = deque(entry for entry in left if entry.is_kept)
+        for entry in left:
             if not entry.is_kept:
                 self._refuse(entry, _DOWN)
 
