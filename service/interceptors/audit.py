@@ -46,7 +46,7 @@ class AuditInterceptor:
         try:
             response = await proceed(call, context)
             if call.closed is None:
-                await self._books.record(answer_of(call, OK))
+                await self._answer(call)
         except BaseException as error:
             outcome = outcome_of(error)
             try:
@@ -66,6 +66,16 @@ class AuditInterceptor:
         left = call.left or outcome
         if call.closed != left:
             self._books.submit(answer_of(call, left))
+
+    async def _answer(self, call: Call) -> None:
+        note = answer_of(call, OK)
+        try:
+            await self._books.record(note)
+        except asyncio.CancelledError:
+            if note.done.cancelled() or note.done.exception() is None:
+                # It is durable or on its way. That it becomes so is what the correction of it rests on.
+                note.keep, call.closed = True, OK
+            raise
 
     async def _close(self, call: Call, outcome: Outcome, error: BaseException) -> None:
         if call.detached or call.closed == outcome:
