@@ -124,6 +124,7 @@ class Attempts:
         call.attempts += 1
         call.key_version = slot.key.version
         call.upstream_status, call.answer_content, call.billing = 0, None, None
+        call.debug_trace_id, call.upstream_fault = "", ""
         call.slot = slot
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
@@ -186,6 +187,7 @@ class Attempts:
             raise
         if wait_s is not None:
             end.closes = False
+            call.cost_nanos += quote.hold_nanos if end.charge_nanos is None else end.charge_nanos
             raise _TryAgain(settlement_of(call, quote, admitted, end), wait_s)
         await self._settle(call, quote, budget, admitted, end)
 

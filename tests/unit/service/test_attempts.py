@@ -1,9 +1,11 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from yarl import URL
 
@@ -24,6 +26,7 @@ from service.call import Call
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
 from service.pricing import load
+from service.pricing.cost import cost_nanos
 from service.quote import quote_of
 from service.snapshot import BudgetTerms, Snapshot
 from service.storage.database import Database
@@ -31,7 +34,8 @@ from service.telemetry.metrics import Metrics
 
 USD = 10**9
 QUOTE = quote_of(load(), "demo", "chat", ChatRequest(model="command-a-03-2025", max_tokens=100))
-ANSWER = Answered(BilledUnits(input_tokens=4, output_tokens=2))
+BILLED = BilledUnits(input_tokens=4, output_tokens=2)
+ANSWER = Answered(BILLED)
 UNREACHABLE = UpstreamError(reasons.ERROR_REASON_COHERE_UNAVAILABLE, "away", billing=Billing.NONE)
 
 
@@ -54,12 +58,14 @@ def client(tmp_path: Path) -> TeamClient:
 class Once:
     """An attempt that fails as told, then succeeds."""
 
-    def __init__(self, *failures: UpstreamError) -> None:
+    def __init__(self, *failures: UpstreamError, sends: bool = False) -> None:
         self.failures = list(failures)
+        self.sends = sends
         self.slots: list[Slot] = []
 
     async def __call__(self, slot: Slot) -> Answered:
         self.slots.append(slot)
+        slot.sent = self.sends
         if self.failures:
             raise self.failures.pop(0)
         return ANSWER
@@ -73,11 +79,24 @@ def new_call(timeout_s: float = 60.0) -> Call:
 
 @pytest.fixture
 async def attempts(sqlite_database: Database) -> AsyncIterator[Attempts]:
+    async with attempts_on(sqlite_database) as made:
+        yield made
+
+
+@pytest.fixture
+async def strict_attempts(sqlite_database: Database) -> AsyncIterator[Attempts]:
+    async with attempts_on(sqlite_database, strict=True) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def attempts_on(sqlite_database: Database, *, strict: bool = False) -> AsyncIterator[Attempts]:
     committer = Committer(sqlite_database, DatabaseClock(await sqlite_database.now_us()), lambda _: None)
     metrics = Metrics()
     alerts = Alerts(metrics.alert_raised, lambda: USD)
     budget = BudgetTerms(USD, ZoneInfo("UTC"))
-    yield Attempts(Books(sqlite_database, committer), lambda _: budget, metrics, alerts, jitter=lambda: 0.0)
+    books = Books(sqlite_database, committer)
+    yield Attempts(books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
     assert await committer.close(10.0) == 0
 
 
@@ -159,3 +178,31 @@ async def test_a_refused_key_that_did_not_change_is_not_tried_again(attempts: At
         await attempts.run(new_call(), client, QUOTE, once)
 
     assert len(once.slots) == 1
+
+
+async def test_the_outcome_of_an_attempt_says_nothing_of_the_one_before(
+    attempts: Attempts, client: TeamClient, sqlite_database: Database
+) -> None:
+    away = UpstreamError(
+        reasons.ERROR_REASON_COHERE_UNAVAILABLE,
+        "away",
+        billing=Billing.NONE,
+        debug_trace_id="of-the-first",
+        fault="ConnectionRefusedError",
+    )
+    await attempts.run(new_call(), client, QUOTE, Once(away))
+    rows = await sqlite_database.read(lambda tx: tx.fetch("SELECT body FROM audit WHERE kind = 'outcome' ORDER BY seq"))
+    first, second = (orjson.loads(body) for (body,) in rows)
+
+    assert (first["upstream_fault"], first["debug_trace_id"]) == ("ConnectionRefusedError", "of-the-first")
+    assert "upstream_fault" not in second
+    assert "debug_trace_id" not in second
+
+
+async def test_where_failures_are_charged_the_receipt_has_those_of_all_attempts(
+    strict_attempts: Attempts, client: TeamClient
+) -> None:
+    call = new_call()
+    await strict_attempts.run(call, client, QUOTE, Once(refused_with(503), sends=True))
+
+    assert call.cost_nanos == QUOTE.hold_nanos + (cost_nanos(QUOTE.price, BILLED) or 0)
