@@ -112,8 +112,24 @@ def _what(kind: AuditRecordKind.ValueType, body: dict[str, Any]) -> str:
         return f"{ended}: {body.get('state')}, cost {_dollars(body.get('charge_nanos'))}{ends}"
     if kind == KINDS["answer"]:
         return f"{rpc} {ended} to {body.get('principal', 'an unknown caller')}"
-    facts = [f"{name} {value}" for name, value in body.items() if isinstance(value, str | int) and name != "event"]
-    return ": ".join(filter(None, (str(body.get("event")), ", ".join(facts))))
+    facts = [_fact(name, value) for name, value in body.items() if name != "event"]
+    return ": ".join(filter(None, (str(body.get("event")), ", ".join(filter(None, facts)))))
+
+
+def _fact(name: str, value: object) -> str:
+    """A member of a notice in a few words; "" if they would be many."""
+    match name, value:
+        case _, "":
+            return ""
+        case str(), int() if name.endswith("_nanos"):
+            return f"{name.removesuffix('_nanos')} {_dollars(value)}"
+        case _, str() | int():
+            return f"{name} {value}"
+        case "counts", dict():
+            return ", ".join(f"{count} {reason}" for reason, count in value.items())
+        case "attempts", list():
+            return f"{len(value)} attempt{'' if len(value) == 1 else 's'}"
+    return ""
 
 
 def _dollars(nanos: object) -> str:

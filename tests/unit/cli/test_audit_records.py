@@ -92,7 +92,7 @@ def test_records_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     outcome = {"code": "OK", "state": "settled", "charge_nanos": 395_000, "last": True}
     unknown = {"code": "UNAVAILABLE", "reason": "COHERE_TIMEOUT", "state": "forfeited", "last": False}
     answer = {"rpc": "/cohort.v1.GatewayService/Chat", "code": "RESOURCE_EXHAUSTED", "reason": "BUDGET_SPENT"}
-    notice = {"event": "adjusted", "amount_nanos": -5, "principal": "ops\u001b[31m", "attempts": []}
+    notice = {"event": "adjusted", "amount_nanos": -5, "principal": "ops\u001b[31m", "note": ""}
     records = [
         record(0), record(1, "outcome", outcome), record(2, "outcome", unknown),
         record(3, "answer", answer), record(4, "notice", notice),
@@ -105,8 +105,31 @@ def test_records_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "2026-11-21 10:00:01.000000  outcome  search  call-1  OK: settled, cost $0.000395, ends the call",
         "2026-11-21 10:00:02.000000  outcome  search  call-1  COHERE_TIMEOUT: forfeited, cost unknown",
         "2026-11-21 10:00:03.000000  answer   search  call-1  Chat BUDGET_SPENT to an unknown caller",
-        "2026-11-21 10:00:04.000000  notice   search  call-1  adjusted: amount_nanos -5, principal ops\ufffd[31m",
+        "2026-11-21 10:00:04.000000  notice   search  call-1  adjusted: amount -$0.000000005, principal ops\ufffd[31m",
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            {"event": "refusals_aggregated", "source": "::1", "counts": {"BUDGET_SPENT": 7}, "usages": [["", 7]]},
+            "refusals_aggregated: source ::1, 7 BUDGET_SPENT",
+        ),
+        (
+            {"event": "holds_forfeited", "attempts": [{"hold_nanos": 395_000}, {"hold_nanos": 5_000}]},
+            "holds_forfeited: 2 attempts",
+        ),
+        (
+            {"event": "adjusted", "amount_nanos": 5, "principal": "", "note": "x"},
+            "adjusted: amount $0.000000005, note x",
+        ),
+        ({"event": "writer_started", "last_checkpoint": {"number": 3, "hash": "00"}}, "writer_started"),
+        ({"event": "x", "attempts": "y", "counts": 5, "amount_nanos": "z"}, "x: attempts y, counts 5, amount_nanos z"),
+    ],
+)
+def test_a_notice_is_told_with_what_it_counts(body: dict[str, Any], told: str) -> None:
+    assert as_text(record(0, "notice", body)).endswith(f"  {told}\n")
 
 
 @pytest.mark.parametrize("body", [{}, {"hold_nanos": "x", "rpc": 5}])
