@@ -1,6 +1,5 @@
 """What a call leaves in the books: the bodies of its records, and what each counts for in the rollups."""
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from service.books.period import Period
 from service.books.records import Record
 from service.books.usage import NOTHING, UNITS, Units, Usage
 from service.call import Call
+from service.pricing.cost import UNITS_MAX
 from service.quote import Quote
 from service.snapshot import BudgetTerms
 from service.status import OK, Outcome
@@ -35,13 +35,10 @@ class End:
 
 
 def units_of(billed: BilledUnits | None) -> Units:
-    """Billed units as whole numbers; what is no count of anything is left out."""
+    """Billed units as whole numbers; what is no count of anything is left out, or sums of it would pass 64 bits."""
     if billed is None:
         return NOTHING
-    counts = {
-        field.name: int(count) for field, count in billed.ListFields() if math.isfinite(count) and 0 <= count < 2**53
-    }
-    return Units(**counts)
+    return Units(**{field.name: int(count) for field, count in billed.ListFields() if 0 <= count <= UNITS_MAX})
 
 
 def admission_of(call: Call, quote: Quote, budget: BudgetTerms) -> Admission:
