@@ -1,6 +1,8 @@
 """Parses the command line, runs one command, and turns how it ended into an exit code."""
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 success, 1 the work failed, 2 it could not begin as asked, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr; a bar or a name is no reason to fail
     try:
         return _run(parser().parse_args(argv))
     except CommandFailed as failed:
@@ -53,8 +57,17 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         exit_code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has enough, as `| head` has. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has enough, as `| head` has
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _drop_output()
+        raise CommandFailed(f"cannot write the output: {error.strerror}") from None
     return exit_code
+
+
+def _drop_output() -> None:
+    """What is left in Python's buffer goes nowhere; it would be written, and complained of, once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

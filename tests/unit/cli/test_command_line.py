@@ -123,3 +123,34 @@ print("imported:", sorted({heavy} & set(sys.modules)))
     )
 
     assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+def printing(text: str, stdout: Path, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
+    """Runs a command that prints *text*, in a process of its own whose stdout is a file."""
+    code = f"""
+import sys
+from service.cli import commands, main
+sys.modules["printing"] = module = type(sys)("printing")
+module.configure = lambda parser: parser.set_defaults(run=lambda arguments: print({text!r}) or 0)
+sys.modules["service.cli.main"].COMMANDS = (commands.Command("print", "printing", ""),)
+sys.exit(main(["print"]))
+"""
+    root = Path(__file__).parents[3]
+    env = {"PYTHONPATH": f"{root}:{root / 'protos'}", "PYTHONIOENCODING": encoding}
+    with stdout.open("w") as file:
+        return subprocess.run(
+            [sys.executable, "-c", code], env=env, stdout=file, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+
+def test_output_that_does_not_fit_on_the_disk_is_said_in_a_line() -> None:
+    done = printing("a", Path("/dev/full"))
+
+    assert (done.returncode, done.stderr) == (1, "cannot write the output: No space left on device\n")
+
+
+def test_a_terminal_that_lacks_a_character_gets_its_escape(tmp_path: Path) -> None:
+    done = printing("█ ö", tmp_path / "out", "ascii")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out").read_text() == "\\u2588 \\xf6\n"
