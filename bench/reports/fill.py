@@ -5,16 +5,17 @@ Rollups come from the rollups' own code; holds and records are written row by ro
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import orjson
 
 from bench.reports.history import REFUSED, TEAMS, Bunch, bunches
 from service.books import rollups
 from service.books.rollups import Counted
 from service.books.usage import QUARTER_US, Units, Usage
-from service.storage.database import Transaction, Value
+from service.storage.database import Database, Transaction, Value
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
 
@@ -23,7 +24,7 @@ HOLD_NANOS, COST_NANOS = 40_000_000, 5_620_000
 FORFEITED_EVERY = 1_000
 """One attempt in so many ends without a bill."""
 UNITS = Units(input_tokens=200, output_tokens=512)
-CHUNK = 20_000
+CHUNK = 10_000
 
 _BUDGET = "INSERT INTO budget VALUES ($1, 0)"
 _PERIOD = "INSERT INTO budget_period VALUES ($1, $2, $3, $4, 0) ON CONFLICT (budget_id, period_start_us) DO NOTHING"
@@ -101,27 +102,33 @@ async def _fill(url: str, records: int, tell: Callable[[str], object]) -> int:
     rows = _Rows()
     started_s = time.monotonic()
 
-    async def day(tx: Transaction) -> None:
-        counted = rows.counted
-        periods = sorted({(each.team, each.day.start_us, each.day.end_us, COST_NANOS) for each in counted})
-        await tx.execute_each(_PERIOD, periods)
-        await rollups.count(tx, counted)
-        for sql, written in ((_HOLD, rows.holds), (_RECORD, rows.audit)):
-            for start in range(0, len(written), CHUNK):
-                await tx.execute_each(sql, written[start : start + CHUNK])
+    async def count(tx: Transaction) -> None:
+        days = {(each.team, each.day.start_us, each.day.end_us, COST_NANOS) for each in rows.counted}
+        await tx.execute_each(_PERIOD, sorted(days))
+        await rollups.count(tx, rows.counted)
 
-    await database.transact(lambda tx: tx.execute_each(_BUDGET, [(team,) for team in TEAMS]))
+    await _write(database, _BUDGET, [(team,) for team in TEAMS])
     for number, found in enumerate(bunches(records, await database.now_us())):
         rows.audit, rows.holds, rows.counted = [], [], []
         for bunch in found:
             rows.add(bunch)
-        await database.transact(day)
+        await database.transact(count)
+        await _write(database, _HOLD, rows.holds)
+        await _write(database, _RECORD, rows.audit)
         if number % 30 == 0:
             tell(f"filling: {rows.records:,} records, {time.monotonic() - started_s:.0f} s")
-    if database.engine == "postgres":
-        await database.transact(lambda tx: tx.fetch("ANALYZE"))
     await database.close()
+    if database.engine == "postgres":
+        connection = await asyncpg.connect(url)
+        await connection.execute("ANALYZE")
+        await connection.close()
     return rows.records
+
+
+async def _write(database: Database, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        await database.transact(lambda tx, chunk=chunk: tx.execute_each(sql, chunk))  # type: ignore[misc]
 
 
 def fill(url: str, records: int, tell: Callable[[str], object]) -> int:
