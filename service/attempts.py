@@ -129,6 +129,7 @@ class Attempts:
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
             admitted = await self._admit(call, quote, budget, after)
+            call.on_record = True
             try:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)

@@ -124,7 +124,7 @@ def _answer(call: Call, outcome: Outcome, usages: tuple[Usage, ...], *, corrects
     record = Record("answer", call.call_id, team, orjson.dumps(facts))
     if who is None:
         return Note("", record, usages)
-    return Note(team, record, usages, call.snapshot.budget_of(team).zone, keep=corrects)
+    return Note(team, record, usages, call.snapshot.budget_of(team).zone, keep=corrects or call.on_record)
 
 
 def _outcome_body(quote: Quote, admitted: Admitted, attempt: int, end: End, **facts: Any) -> bytes:

@@ -87,7 +87,7 @@ class AuditInterceptor:
         team = who.team if who else ""
         source = f"{team}/{who.credential_id}" if who else source_of(call.peer)
         zone = call.snapshot.budget_of(team).zone if who else UTC
-        if not self._refusals.stands_alone(source, team, zone, usage_of(call, outcome)):
+        if not (call.on_record or self._refusals.stands_alone(source, team, zone, usage_of(call, outcome))):
             return
         note = answer_of(call, outcome)
         if isinstance(error, asyncio.CancelledError):  # nobody waits, and nothing may be awaited here
@@ -97,3 +97,5 @@ class AuditInterceptor:
                 await self._books.record(note)
         elif not isinstance(error, BooksUnavailable):
             await self._books.record(note)
+        elif call.on_record:  # the books failed it at a further attempt
+            self._books.submit(note)

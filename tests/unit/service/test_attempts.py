@@ -206,3 +206,12 @@ async def test_where_failures_are_charged_the_receipt_has_those_of_all_attempts(
     await strict_attempts.run(call, client, QUOTE, Once(refused_with(503), sends=True))
 
     assert call.cost_nanos == QUOTE.hold_nanos + (cost_nanos(QUOTE.price, BILLED) or 0)
+
+
+async def test_a_call_is_on_record_from_its_first_hold_on(attempts: Attempts, client: TeamClient) -> None:
+    refused, admitted = new_call(0.09), new_call()
+    with pytest.raises(DeadlineTooShort):
+        await attempts.run(refused, client, QUOTE, Once())
+    await attempts.run(admitted, client, QUOTE, Once())
+
+    assert (refused.on_record, admitted.on_record) == (False, True)
