@@ -5,6 +5,7 @@ is kept until it is durable; what is to begin (admissions) or to be told (notes)
 """
 
 import asyncio
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,9 +13,10 @@ from typing import Any
 
 import structlog
 
+from service.books import ledger
 from service.books.batch import HoldMissing, Written, write_batch
 from service.books.clock import DatabaseClock
-from service.books.entries import Admission, Admitted, Entry, Withdrawal, Work
+from service.books.entries import Admission, Entry, Withdrawal, Work
 from service.books.errors import BooksError, BooksUnavailable
 from service.books.period import Period
 from service.books.trail import ChainForked, fresh_pen
@@ -31,6 +33,7 @@ STUCK_LOCK_TIMEOUT_S = 0.02
 
 _DOWN = "the database does not answer"
 _LOCKED = "the budget is locked"
+_CLOSED = "the service stops"
 
 _log = structlog.get_logger()
 
@@ -41,7 +44,7 @@ class Committer:
     Args:
         database: Where to.
         clock: Dates the records.
-        told: Called with False when the database fails, with True when it works again.
+        told: Called with False when the database fails, with True when it works again; MUST NOT raise.
         jitter: Draws from [0, 1).
     """
 
@@ -57,25 +60,27 @@ class Committer:
         self._told = told
         self._jitter = jitter
         self._queue: deque[Entry] = deque()
-        self._under_way = 0
+        self._under_way: Sequence[Entry] = ()
         self._running: asyncio.Task[None] | None = None
         self._pen = fresh_pen()
         self._periods: dict[str, Period] = {}
+        self._down = False
         self._failures = 0
         self._stuck: dict[str, list[Entry]] = {}
         self._suspects: set[str] = set()
         self._due: list[str] = []
-        self._quarantined = 0
+        self._quarantined: list[Entry] = []
+        self._closed = False
 
     @property
     def available(self) -> bool:
-        """The database took the last batch."""
-        return not self._failures
+        """The database took the last batch, or answers again."""
+        return not self._down
 
     @property
     def waiting(self) -> int:
-        """Entries that are not durable yet; one set apart from a batch may count twice until the batch is done."""
-        return self._under_way + len(self._queue) + sum(map(len, self._stuck.values())) + self._quarantined
+        """Entries that are not durable yet, and the rest of the batch under way."""
+        return len(self._left())
 
     def submit(self, entry: Entry) -> "asyncio.Future[Any]":
         """Queues one entry; its future tells when it is durable, or why it will not be.
@@ -83,15 +88,17 @@ class Committer:
         What ended upstream is never refused; a waiter that gives up loses its answer, not the entry.
         """
         entry.done = asyncio.get_running_loop().create_future()
-        if entry.is_kept or (self.available and entry.team not in self._stuck):
+        if self._closed:
+            self._refuse(entry, _CLOSED)
+        elif entry.is_kept or not (self._down or entry.team in self._stuck):
             self._queue.append(entry)
             self._start()
         else:
-            entry.done.set_exception(BooksUnavailable(_LOCKED if self.available else _DOWN, entry.team))
+            self._refuse(entry, _DOWN if self._down else _LOCKED)
         return entry.done
 
     async def close(self, timeout_s: float) -> int:
-        """Writes what is queued, for at most *timeout_s*; returns how many entries were not."""
+        """Writes what is queued, for at most *timeout_s*; returns how many entries were not. Nothing is taken later."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + timeout_s
         while self.waiting and (left_s := end_s - loop.time()) > 0:
@@ -99,20 +106,28 @@ class Committer:
                 await asyncio.sleep(min(left_s, STUCK_LOCK_TIMEOUT_S))
             else:
                 await asyncio.wait({self._running}, timeout=left_s)
-        left = self.waiting  # with the batch that is given up now
+        left = self._left()  # with the batch that is given up now
+        self._closed = True
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
-        return left
+        for entry in left:
+            self._refuse(entry, _CLOSED)
+        return len(left)
+
+    def _left(self) -> list[Entry]:
+        stuck = itertools.chain.from_iterable(self._stuck.values())
+        # What is set apart from the batch under way is in two places.
+        return list(dict.fromkeys((*self._under_way, *self._queue, *stuck, *self._quarantined)))
 
     def _start(self) -> None:
-        if self._running is None:
+        if self._running is None and not self._closed:
             self._running = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         try:
-            while self._queue or self._failures or self._due:
-                if self._failures:
+            while self._queue or self._down or self._due:
+                if self._down:
                     await self._recover()
                 elif self._due:
                     await self._write_batch(self._stuck.pop(self._due.pop()), STUCK_LOCK_TIMEOUT_S)
@@ -141,17 +156,17 @@ class Committer:
         return batch, None
 
     async def _write_batch(self, batch: Sequence[Entry], lock_timeout_s: float | None = None) -> None:
-        self._under_way = len(batch)
+        self._under_way = batch
         try:
             await self._write(batch, lock_timeout_s)
         finally:
-            self._under_way = 0
+            self._under_way = ()
 
     async def _write(self, batch: Sequence[Entry], lock_timeout_s: float | None = None) -> None:
         """Writes a batch; if not all of it can be written, what can be."""
         if not batch:
             return
-        if self._failures:  # since it was cut into parts
+        if self._down:  # since it was cut into parts
             self._failed(batch)
             return
         now_us, pen, periods = self._clock.now_us(), self._pen, self._periods
@@ -161,22 +176,21 @@ class Committer:
 
         try:
             written = await self._database.transact(work, lock_timeout_s=lock_timeout_s)
-        except CommitUncertain as error:
-            self._pen = fresh_pen()  # the chain so far may have an end that nobody here knows
+        except (CommitUncertain, DatabaseUnavailable) as error:
             self._went_down(error)
             self._failed(batch)
-            for entry in batch:
-                if isinstance(entry, Admission):
-                    self._withdraw(entry)
-        except DatabaseUnavailable as error:
-            self._went_down(error)
-            self._failed(batch)
+            if isinstance(error, CommitUncertain):
+                self._pen = fresh_pen()  # the chain so far may have an end that nobody here knows
+                for entry in batch:
+                    if isinstance(entry, Admission):
+                        self._withdraw(entry)
         except BooksError as refused:  # an operation's, which stands alone
             self._resolve(batch[0], refused)
         except Exception as error:
             await self._write_parts(batch, error)
         else:
             self._pen, self._periods = written.pen, written.periods
+            self._failures = 0
             if self._suspects:
                 self._suspects.difference_update(entry.team for entry in batch)
             for entry, result in written.results:
@@ -205,11 +219,11 @@ class Committer:
         _log.error("entry not written", entry=type(entry).__name__, team=entry.team, exc_info=error)
         self._refuse(entry, "a record could not be written")
         if entry.is_kept:
-            self._quarantined += 1
+            self._quarantined.append(entry)
             asyncio.get_running_loop().call_later(QUARANTINE_RETRY_S, self._release, entry)
 
     def _release(self, entry: Entry) -> None:
-        self._quarantined -= 1
+        self._quarantined.remove(entry)
         self._queue.append(entry)
         self._start()
 
@@ -232,8 +246,9 @@ class Committer:
         self._start()
 
     def _went_down(self, error: Exception) -> None:
-        if not self._failures:
+        if not self._down:
             _log.error("books unavailable", problem=str(error), waiting=self.waiting)
+            self._down = True
             self._told(False)
         self._failures += 1
 
@@ -249,37 +264,35 @@ class Committer:
         backoff_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(self._failures, 10))
         await asyncio.sleep(backoff_s * (0.5 + self._jitter() / 2))
         try:
-            # Through the writer: that it answers is what counts, and its time may have been stepped meanwhile.
-            self._clock.follow(await self._database.transact(_clock))
+            # Its time may have been stepped meanwhile.
+            self._clock.follow(await self._database.transact(ledger.probe))
         except Exception:
             self._failures += 1
             return
+        # The failures are forgotten once a batch is durable: what is full can have room for a probe.
         _log.info("books available", waiting=self.waiting)
-        self._failures = 0
+        self._down = False
         self._told(True)
 
     def _resolve(self, entry: Entry, result: Any) -> None:
-        done = entry.done
-        if isinstance(entry, Admission) and isinstance(result, Admitted) and done.cancelled():
-            self.submit(entry.voided(result))
-        elif done.done():  # its waiter has given up
-            return
-        elif isinstance(result, HoldMissing):
+        if isinstance(result, HoldMissing):
             _log.critical("hold missing", team=entry.team, problem=str(result))
-            done.set_exception(BooksUnavailable("the database lost a hold", entry.team))
+            self._refuse(entry, "the database lost a hold")
         elif isinstance(result, Exception):
-            done.set_exception(result)
-        else:
-            done.set_result(result)
+            self._fail(entry, result)
+        elif not entry.done.done():  # else its waiter has given up
+            entry.done.set_result(result)
+        elif entry.done.cancelled() and isinstance(entry, Admission):
+            self.submit(entry.voided(result))
 
     def _withdraw(self, admission: Admission) -> None:
         self.submit(Withdrawal(admission.team, admission))
 
+    def _refuse(self, entry: Entry, why: str) -> None:
+        self._fail(entry, BooksUnavailable(why, entry.team))
+
     @staticmethod
-    def _refuse(entry: Entry, why: str) -> None:
+    def _fail(entry: Entry, error: Exception) -> None:
         if not entry.done.done():
-            entry.done.set_exception(BooksUnavailable(why, entry.team))
-
-
-async def _clock(tx: Transaction) -> int:
-    return int((await tx.fetch("SELECT clock_us()"))[0][0])
+            entry.done.set_exception(error)
+            entry.done.exception()  # for what is kept there may be nobody who asks

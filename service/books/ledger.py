@@ -60,6 +60,10 @@ _FORFEITED = """
 SELECT CAST(COALESCE(SUM(hold_nanos), 0) AS BIGINT) FROM call_hold
 WHERE budget_id = $1 AND period_start_us = $2 AND state = 'forfeited'"""
 _KNOW = "INSERT INTO budget (budget_id, frozen_at_us) VALUES ($1, 0) ON CONFLICT (budget_id) DO NOTHING"
+_PROBE = """
+INSERT INTO budget AS b (budget_id, frozen_at_us) VALUES ('', 0)
+ON CONFLICT (budget_id) DO UPDATE SET frozen_at_us = b.frozen_at_us
+RETURNING clock_us()"""
 _LOCK = "UPDATE budget SET frozen_at_us = frozen_at_us WHERE budget_id = $1 RETURNING frozen_at_us, clock_us()"
 _AT = """
 SELECT period_start_us, period_end_us FROM budget_period
@@ -232,6 +236,11 @@ async def ended(tx: Transaction, budget_id: str, zone: ZoneInfo, at_us: int) -> 
 async def know(tx: Transaction, budget_id: str) -> None:
     """Makes sure that the budget has its row."""
     await tx.fetch(_KNOW, budget_id)
+
+
+async def probe(tx: Transaction) -> int:
+    """Writes what changes nothing, for a full disk can still be read; gives the database's time."""
+    return int((await tx.fetch(_PROBE))[0][0])
 
 
 async def _look(tx: Transaction, budget_id: str) -> Standing | None:
