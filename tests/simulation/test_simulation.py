@@ -19,6 +19,7 @@ each_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @each_scenario
 def test_no_budget_is_overspent_nor_left_unused(scenario: Scenario) -> None:
     require_kept(sweep(scenario, range(RUNS[scenario.name])))
