@@ -11,11 +11,11 @@ HOUR_US = 3_600_000_000
 
 
 @pytest.fixture
-async def usage_service(sqlite_database: Database, clock: Clock) -> AsyncIterator[UsageService]:
+async def usage_service(database: Database, clock: Clock) -> AsyncIterator[UsageService]:
     """At noon in Tokyo: no test has the day turn under it."""
     now_us = clock.now_us()
     await clock.shift(period_at(TOKYO, now_us).start_us + 12 * HOUR_US - now_us)
-    running = UsageService(sqlite_database)
+    running = UsageService(database)
     await running.start()
     yield running
     await running.stop()
