@@ -18,7 +18,7 @@ from cohort.v1.usage_pb2 import BilledUnits
 from service.books.alerts import Alerts
 from service.books.books import Books
 from service.books.entries import Admitted, Settlement, State
-from service.books.errors import BudgetSpent
+from service.books.errors import BooksError, BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
 from service.call_records import End, admission_of, settlement_of, units_of
 from service.pricing.cost import cost_nanos
@@ -129,7 +129,6 @@ class Attempts:
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
             admitted = await self._admit(call, quote, budget, after)
-            call.on_record = True
             try:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
@@ -145,11 +144,14 @@ class Attempts:
         return answered
 
     async def _admit(self, call: Call, quote: Quote, budget: BudgetTerms, after: Settlement | None) -> Admitted:
+        before, call.on_record = call.on_record, True  # it may be, if the caller leaves meanwhile
         try:
             return await self._books.admit(admission_of(call, quote, budget), after)
-        except BudgetSpent as spent:
-            committed_nanos = spent.spent_nanos + spent.held_nanos
-            self._alerts.spent(call.caller.team, spent.resets_at_us, committed_nanos, spent.limit_nanos)
+        except BooksError as refused:
+            call.on_record = before
+            if isinstance(refused, BudgetSpent):
+                committed_nanos = refused.spent_nanos + refused.held_nanos
+                self._alerts.spent(call.caller.team, refused.resets_at_us, committed_nanos, refused.limit_nanos)
             raise
 
     async def _timed(self, call: Call, slot: Slot, once: Callable[[Slot], Awaitable[Answered]]) -> Answered:

@@ -42,7 +42,7 @@ class Call:
     request_bytes: int = 0
     attempts: int = 0
     on_record: bool = False
-    """An attempt of it was admitted, so its end has a record of its own, whatever it is."""
+    """An attempt of it was admitted, or may have been, so its end has a record of its own, whatever it is."""
     key_version: int = 0
     key_renewed: bool = False
     """The Cohere key was read again after a 401, which a call does once."""

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -22,6 +23,7 @@ from service.books.alerts import Alerts
 from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
+from service.books.errors import HoldExceedsLimit
 from service.call import Call
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
@@ -209,9 +211,17 @@ async def test_where_failures_are_charged_the_receipt_has_those_of_all_attempts(
 
 
 async def test_a_call_is_on_record_from_its_first_hold_on(attempts: Attempts, client: TeamClient) -> None:
-    refused, admitted = new_call(0.09), new_call()
+    early, refused, admitted, left = new_call(0.09), new_call(), new_call(), new_call()
     with pytest.raises(DeadlineTooShort):
-        await attempts.run(refused, client, QUOTE, Once())
+        await attempts.run(early, client, QUOTE, Once())
+    with pytest.raises(HoldExceedsLimit):
+        await attempts.run(refused, client, dataclasses.replace(QUOTE, hold_nanos=2 * USD), Once())
     await attempts.run(admitted, client, QUOTE, Once())
+    leaving = asyncio.create_task(attempts.run(left, client, QUOTE, Once()))
+    while not left.attempts:
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait({leaving})
 
-    assert (refused.on_record, admitted.on_record) == (False, True)
+    assert leaving.cancelled()
+    assert [call.on_record for call in (early, refused, admitted, left)] == [False, False, True, True]
