@@ -63,9 +63,9 @@ def _run(arguments: argparse.Namespace) -> int:
         show(f"{_differences_table(found)}\n")
     show(_unresolved_text(books))
     if found:
-        show(f"{len(found)} differences\n")
+        show(f"differences: {len(found)}\n")
         return FAILED
-    show(f"{arguments.file} and the books agree on {len(invoice)} models and days\n")
+    show(f"{arguments.file} and the books agree; models and days compared: {len(invoice)}\n")
     return 0
 
 

@@ -32,7 +32,7 @@ def test_books_that_agree_end_with_0(tmp_path: Path, capsys: pytest.CaptureFixtu
         code = main(["usage", "reconcile", file, *service.flags(tmp_path)])
 
     assert code == 0
-    assert capsys.readouterr().out == f"{file} and the books agree on 2 models and days\n"
+    assert capsys.readouterr().out == f"{file} and the books agree; models and days compared: 2\n"
 
 
 def test_every_day_of_the_invoice_is_asked_for_in_its_zone(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_differences_and_what_is_unresolved_are_listed_and_end_with_1(
         "DAY         MODEL       UNRESOLVED  AT MOST",
         "2026-11-21  embed-v4.0           2    $0.10",
         "",
-        "4 differences",
+        "differences: 4",
     ]
 
 
