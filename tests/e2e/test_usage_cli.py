@@ -126,7 +126,7 @@ async def test_the_books_agree_with_coheres_own_bill(service: Cohort, capsys: py
 
     code = await operate(service, "usage", "reconcile", str(export(service)), who="narrow")
 
-    assert capsys.readouterr().out.endswith("and the books agree on 3 models and days\n")
+    assert capsys.readouterr().out.endswith("and the books agree; models and days compared: 3\n")
     assert code == 0
 
 
