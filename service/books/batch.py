@@ -51,6 +51,7 @@ async def write_batch(
     for entry in entries:
         if isinstance(entry, Withdrawal):
             await batch.withdraw(entry)
+    await batch.answer([entry for entry in entries if isinstance(entry, Note) and entry.keep])
     await batch.balance(
         [entry for entry in entries if isinstance(entry, Admission)],
         {entry.team: entry.zone for entry in entries if isinstance(entry, Note) and entry.usages},
@@ -76,6 +77,7 @@ class _Batch:
     counted: list[Counted] = field(default_factory=list)
     releases: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     settled: list[Settlement] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Ends attempts; one that had ended before leaves no second record."""
@@ -106,6 +108,12 @@ class _Batch:
             self.records.append(end.outcome)
             self.counted.append(Counted(entry.team, end.usage, 0, admitted.at_us, admitted.period))
         self.results.append((entry, None))
+
+    async def answer(self, kept: Sequence[Note]) -> None:
+        """Finds the kept answers that were written before, by a commit of which nobody knew."""
+        call_ids = [note.record.call_id for note in kept if note.record.call_id]
+        if call_ids:
+            self.answered = await ledger.answered_before(self.tx, call_ids)
 
     async def work(self, entry: Work) -> None:
         result, record = await entry.act(self.tx)
@@ -151,6 +159,9 @@ class _Batch:
 
     def note(self, entry: Note) -> None:
         record = entry.record
+        if entry.keep and record.call_id in self.answered:
+            self.results.append((entry, None))
+            return
         if entry.usages:
             period = self.periods[entry.team]  # the day that its team's attempts are of
             self.counted += [Counted(entry.team, usage, 0, self.now_us, period) for usage in entry.usages]

@@ -113,6 +113,7 @@ class Note(Entry):
     usages: tuple[Usage, ...] = ()
     zone: ZoneInfo = UTC
     keep: bool = False
+    """Keeps it until it is durable; of a call that had an attempt it then stands once, however often it is written."""
 
     @property
     def is_kept(self) -> bool:

@@ -39,6 +39,9 @@ VALUES ($1, $2, $3, $4, 0, 0, 0, 'void', '', $5, '', '', '')
 ON CONFLICT (call_id, attempt) DO UPDATE SET charge_nanos = 0, state = 'void', has_outcome = 1
   WHERE call_hold.has_outcome = 0 AND call_hold.state IN ('open', 'forfeited')
 RETURNING period_start_us, hold_nanos, price_version, at_us"""
+_ANSWER = """
+UPDATE call_hold SET answer_writes = answer_writes + 1 WHERE call_id = $1 AND attempt = 1
+RETURNING call_id, answer_writes"""
 _STANDING = """
 SELECT b.frozen_at_us, p.period_start_us, p.period_end_us, p.committed_nanos
 FROM budget AS b
@@ -126,6 +129,15 @@ async def withdraw(tx: Transaction, admission: Admission, period: Period, now_us
     start_us, hold_nanos, _, admitted_at_us = rows[0]
     end_us = (await tx.fetch(_END, budget_id, start_us))[0][0]
     return Admitted(Period(start_us, end_us), admitted_at_us), hold_nanos
+
+
+async def answered_before(tx: Transaction, call_ids: Sequence[str]) -> set[str]:
+    """Takes note that the answer records of calls are written; gives the calls that had one already.
+
+    Of calls without an attempt nothing is known.
+    """
+    rows = await tx.fetch_each(_ANSWER, [(call_id,) for call_id in sorted(call_ids)])
+    return {call_id for call_id, writes in rows if writes > 1}
 
 
 async def move(tx: Transaction, budget_id: str, period: Period, nanos: int, limit_nanos: int) -> int | None:

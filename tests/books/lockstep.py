@@ -1,9 +1,10 @@
 """SQLite and PostgreSQL as one database: each transaction runs on both, and both must tell and hold the same."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from service.books.batch import HoldMissing, Written, write_batch
 from service.books.entries import Admitted, Entry, Settled
@@ -12,15 +13,19 @@ from service.books.operations import Held
 from service.books.period import Period
 from service.books.trail import Pen
 from service.storage.database import Database, Transaction, Work
+from service.storage.errors import DatabaseUnavailable
 from service.storage.migrate import migrate
 from service.storage.postgres import PostgresDatabase
 from service.storage.sqlite import SqliteDatabase
 from tests.books.model import Told
 from tests.books.oracle import Tables, tables_of
 
+T = TypeVar("T")
+
 _EMPTIED = (
     "budget", "budget_period", "call_hold", "budget_adjust", "audit", "audit_writer", "usage_day", "usage_quarter",
 )  # fmt: skip
+_TRIES = 5
 _CLOCK = "CREATE TABLE test_clock (now_us BIGINT NOT NULL)"
 _CLOCK_US = """
 CREATE OR REPLACE FUNCTION clock_us() RETURNS BIGINT LANGUAGE sql VOLATILE PARALLEL SAFE
@@ -54,12 +59,12 @@ class Lockstep:
                 await tx.fetch(f"DELETE FROM {table}")
 
         for database in self._databases:
-            self._run(database.transact(delete))
+            self._run(_transact(database, delete))
 
     def set_clock(self, now_us: int) -> None:
         """Sets what `clock_us()` says."""
         self._now_us = now_us
-        self._run(self._databases[1].transact(lambda tx: tx.fetch("UPDATE test_clock SET now_us = $1", now_us)))
+        self._run(_transact(self._databases[1], lambda tx: tx.fetch("UPDATE test_clock SET now_us = $1", now_us)))
 
     def write(
         self, entries: Sequence[Entry], pen: Pen, periods: Mapping[str, Period], now_us: int, *, lost: bool = False
@@ -78,7 +83,7 @@ class Lockstep:
         """
         ends = [self._run(self._write(each, entries, pen, periods, now_us, lost=lost)) for each in self._databases]
         self.transactions += 1
-        assert ends[0] == ends[1]
+        assert ends[0] == ends[1], ends
         return ends[0][0] if isinstance(ends[0][0], type) else ends[0]
 
     def tables(self) -> Tables:
@@ -99,7 +104,7 @@ class Lockstep:
             await database.open()
         await migrate(sqlite)
         for statement in (_CLOCK, "INSERT INTO test_clock VALUES (0)", _CLOCK_US):
-            await postgres.transact(_statement(statement))
+            await _transact(postgres, _statement(statement))
 
     async def _write(
         self,
@@ -118,7 +123,7 @@ class Lockstep:
             return written
 
         try:
-            written = await database.transact(work)
+            written = await _transact(database, work)
         except Exception as error:
             if isinstance(error, BooksError):
                 return [told_of(error)], None
@@ -126,6 +131,14 @@ class Lockstep:
         results = dict(written.results)
         assert len(results) == len(written.results) == len(entries)
         return [told_of(results[entry]) for entry in entries], written._replace(results=[])
+
+
+async def _transact(database: Database, work: Work[T]) -> T:
+    """Once more if PostgreSQL has lost its patience with a machine that has much to do; nothing is done then."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(DatabaseUnavailable):
+            return await database.transact(work)
+    return await database.transact(work)
 
 
 def _statement(sql: str) -> Work[Any]:

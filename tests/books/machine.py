@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.books import forfeits, operations
 from service.books.batch import Written
 from service.books.chain import ROOT
-from service.books.entries import Admission, Admitted, Entry, Settlement, Withdrawal, Work
+from service.books.entries import Admission, Admitted, Entry, Note, Withdrawal, Work
 from service.books.operations import Operator
 from service.books.period import Period, period_at
 from service.books.trail import Pen
@@ -38,7 +38,7 @@ admission = st.tuples(
     st.sampled_from((0, 0, 0, 30)),  # by how much the limit was lower when the call began
 )
 admissions = st.lists(admission, min_size=1, max_size=4)
-how = st.sampled_from(("settled", "settled", "again", "forfeited", "left"))
+how = st.sampled_from(("settled", "settled", "corrected", "again", "forfeited", "left"))
 ends = st.lists(st.tuples(st.integers(0, 99), how), min_size=1, max_size=4)
 notes = st.lists(st.tuples(st.sampled_from(TEAMS), st.sampled_from(("", "BUDGET_SPENT"))), max_size=2)
 fate = st.sampled_from(("kept", "kept", "kept", "lost", "kept untold", "lost untold"))
@@ -104,7 +104,7 @@ class BooksMachine(RuleBasedStateMachine):
         before = self.tables
         self._write([entry], skew_us)
         self._look()
-        if isinstance(entry, Admission):  # it collides, or finds no room in a day that it opens
+        if isinstance(entry, Admission | Note):  # it may open a day, to find that it has no room or is there already
             before = {**before, "budget": self.tables["budget"], "budget_period": self.tables["budget_period"]}
         assert self.tables == before
 
@@ -175,9 +175,11 @@ class BooksMachine(RuleBasedStateMachine):
         entries: list[Entry] = []
         for key, how in chosen.items():
             admission, admitted = self.live.pop(key)
-            if how == "settled":
+            if how in {"settled", "corrected"}:
                 units = Units(input_tokens=self.truths[key])
                 entries.append(making.settlement(admission, admitted, self.truths[key], units=units))
+                if how == "corrected":
+                    entries.append(making.correction(admission))
             elif how == "forfeited":
                 entries.append(making.settlement(admission, admitted, None, "forfeited", reason="COHERE_TIMED_OUT"))
             else:
@@ -203,7 +205,7 @@ class BooksMachine(RuleBasedStateMachine):
         else:
             self._take(entries, self._write(entries, skew_us), is_told=fate == "kept")
         if fate != "kept":
-            self.kept += [entry for entry in entries if isinstance(entry, Settlement | Withdrawal)]
+            self.kept += [entry for entry in entries if entry.is_kept]
         if fate.endswith("untold"):
             self.kept += [Withdrawal(entry.team, entry) for entry in entries if isinstance(entry, Admission)]
             self.pen, self.periods = self._fresh_pen(), periods
@@ -236,7 +238,7 @@ class BooksMachine(RuleBasedStateMachine):
     def _take(self, entries: Sequence[Entry], told: Sequence[Told], *, is_told: bool) -> None:
         """Remembers what happened, and what of it may be repeated."""
         for entry, what in zip(entries, told, strict=True):
-            if isinstance(entry, Settlement | Withdrawal):
+            if entry.is_kept:
                 self.repeatable.append(entry)
             if not isinstance(entry, Admission):
                 continue

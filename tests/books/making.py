@@ -75,6 +75,16 @@ def note(team: str = "search", reason: str = "", *, zone: ZoneInfo = UTC, keep: 
     return Note(team, Record("answer", new_call_id(), team, orjson.dumps(body)), usages, zone, keep)
 
 
+def correction(admission: Admission, reason: str = "BOOKS_UNAVAILABLE") -> Note:
+    """The answer record of a call that ended otherwise than its last outcome says."""
+    usages = tuple(
+        Usage(ENDPOINT, MODEL, CREDENTIAL, name, calls=calls, attempts=0) for name, calls in (("", -1), (reason, 1))
+    )
+    body = {"code": "UNAVAILABLE", "reason": reason, "corrects": True, "usages": _listed(usages)}
+    record = Record("answer", admission.call_id, admission.team, orjson.dumps(body))
+    return Note(admission.team, record, usages, admission.zone, keep=True)
+
+
 def notice(team: str = "", *, keep: bool = False) -> Note:
     """A record that counts for nothing."""
     return Note(team, Record("notice", "", team, b'{"event":"reloaded"}'), keep=keep)

@@ -61,6 +61,8 @@ class Model:
     days: dict[str, list[Day]] = field(default_factory=lambda: defaultdict(list))
     frozen_at_us: dict[str, int] = field(default_factory=dict)
     attempts: dict[Key, Attempt] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+    """Calls with an attempt whose answer stands."""
     adjusts: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By team and reason; "" is OK."""
@@ -153,13 +155,15 @@ class Model:
         return (kind, entry.team, entry.limit_nanos, spent_nanos, held_nanos, entry.hold_nanos, day.end_us)
 
     def _note(self, entry: Note) -> None:
-        if not entry.usages:
-            return
+        call_id = entry.record.call_id
+        is_again = call_id in self.answered
+        if entry.keep and (call_id, 1) in self.attempts:
+            self.answered.add(call_id)
         day = self.believed.get(entry.team)
         if day is None or self.at_us not in day:
             self.believed[entry.team] = self.in_force(entry.team, entry.zone)
         for usage in entry.usages:
-            self.calls[entry.team, usage.reason] += usage.calls
+            self.calls[entry.team, usage.reason] += 0 if is_again else usage.calls
 
     def adjust(self, team: str, zone: ZoneInfo, nanos: int, adjust_id: str, noon_us: int | None) -> Told:
         """An operator's adjustment."""

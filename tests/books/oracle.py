@@ -115,6 +115,8 @@ def _require_records_of_attempts(tables: Tables) -> None:
             assert said[key] == (row["state"], row["charge_nanos"]), row
         else:
             assert (row["state"], by_kind["forfeit"][key]) in {("open", 0), ("forfeited", 1)}, row
+    answers = Counter(row["call_id"] for row in tables["audit"] if row["kind"] == "answer")
+    assert all(answers[call_id] <= 1 for call_id, _ in holds)
     for row in tables["call_hold"]:
         placeholder = (row["state"], row["hold_nanos"], row["charge_nanos"], row["has_outcome"]) == ("void", 0, 0, 0)
         assert row["price_version"] or placeholder, row

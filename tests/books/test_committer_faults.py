@@ -1,18 +1,16 @@
 """The committer while its database fails: what is kept, what is refused at once, and how it heals."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from service.books import committer as committers
 from service.books.books import Books
 from service.books.committer import BACKOFF_MAX_S, QUARANTINE_RETRY_S
 from service.books.entries import Admission, Admitted, Settled
 from service.books.errors import BooksUnavailable
 from service.books.period import Period
-from tests.books.making import admission, note, notice, settlement
+from tests.books.making import admission, correction, note, notice, settlement
 from tests.books.oracle import Tables, require_sound
 from tests.books.scripted import START_US, Fault, Scene, in_simulated_time
 
@@ -279,55 +277,15 @@ async def test_an_answer_is_withheld_for_so_long_and_its_record_is_kept() -> Non
     assert await states(scene) == {entry.call_id: "settled"}
 
 
-async def _locked_out(scene: Scene, *entries: Any) -> list[float]:
-    """How long each of the entries of other teams took, in seconds, one after the other."""
-    loop = asyncio.get_running_loop()
-    took = []
-    for entry in entries:
-        started_s = loop.time()
-        await scene.committer.submit(entry)
-        took.append(loop.time() - started_s)
-    return took
-
-
+@pytest.mark.parametrize("fault", UNCERTAIN)
 @in_simulated_time
-async def test_a_budget_that_stays_locked_lets_no_other_team_wait_more_than_once() -> None:
+async def test_a_kept_answer_stands_once_whatever_became_of_its_commit(fault: Fault) -> None:
     scene = await Scene.new()
-    ads = admission("ads")
-    admitted = await scene.committer.submit(ads)
-    scene.database.locked.add("ads")
-    kept = scene.committer.submit(settlement(ads, admitted, 3))
-    took_s = await _locked_out(scene, admission(), *(note() for _ in range(500)))
-    with pytest.raises(BooksUnavailable):
-        await scene.committer.submit(admission("ads"))
+    begun, admitted = (await admitted_in(scene, 1))[0]
+    await scene.committer.submit(settlement(begun, admitted, 3))
+    scene.database.faults.append(fault)
+    await scene.committer.submit(correction(begun))
+    tables = await require_sound(scene.database)
 
-    assert took_s[0] < 0.6
-    assert max(took_s[1:]) < 0.05
-    assert not kept.done()
-    scene.database.locked.clear()
-    assert await kept == Settled(3)
-    assert await scene.committer.submit(admission("ads"))
-    assert scene.told == []
-
-
-@in_simulated_time
-async def test_a_locked_budget_that_is_asked_for_again_and_again_lets_nobody_wait() -> None:
-    scene = await Scene.new()
-    scene.database.locked.add("ads")
-    loop = asyncio.get_running_loop()
-
-    async def ask() -> None:
-        while loop.time() < 3.0:
-            with pytest.raises(BooksUnavailable):
-                await scene.committer.submit(admission("ads"))
-            await asyncio.sleep(0.003)
-
-    asking = asyncio.create_task(ask())
-    took_s = []
-    while loop.time() < 3.0:
-        took_s += await _locked_out(scene, note())
-    await asking
-
-    assert sorted(took_s)[-2] < 0.05
-    assert max(took_s) < 0.6
-    assert committers.STUCK_LOCK_TIMEOUT_S < 0.05
+    assert [row["call_id"] for row in tables["audit"] if row["kind"] == "answer"] == [begun.call_id]
+    assert {row["reason"]: row["calls"] for row in tables["usage_day"]} == {"": 0, "BOOKS_UNAVAILABLE": 1}
