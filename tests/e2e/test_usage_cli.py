@@ -147,4 +147,4 @@ async def test_an_attempt_whose_bill_nobody_knew_explains_the_difference(
         "output_tokens",
     ]
     assert "UNRESOLVED" in out
-    assert out.endswith("3 differences\n")
+    assert out.endswith("differences: 3\n")
