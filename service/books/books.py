@@ -18,6 +18,8 @@ from service.storage.errors import StorageError
 
 ANSWER_WAIT_S = 5.0
 """How long an answer is withheld for its record; the record is kept until it is durable all the same."""
+READ_WAIT_S = 10.0
+"""How long a report may take; one that takes longer has met a database that hangs."""
 
 T = TypeVar("T")
 
@@ -109,7 +111,10 @@ class Books:
             BooksUnavailable: The database does not answer.
         """
         try:
-            return await self._database.read(work)
+            async with asyncio.timeout(READ_WAIT_S):
+                return await self._database.read(work)
+        except TimeoutError:
+            raise BooksUnavailable(f"the database has not answered for {READ_WAIT_S:g} s") from None
         except StorageError as error:
             raise BooksUnavailable(str(error)) from None
 
