@@ -43,7 +43,8 @@ LOW_WATER_BYTES = 16 * MIB
 _PRICES = "SELECT body FROM price_book ORDER BY at_us DESC, version LIMIT 1"
 _KNOWN = "SELECT 1 FROM price_book WHERE version = $1"
 _KEEP_PRICES = """
-INSERT INTO price_book (version, at_us, body) VALUES ($1, clock_us(), $2) ON CONFLICT (version) DO NOTHING
+INSERT INTO price_book (version, at_us, body) VALUES ($1, clock_us(), $2)
+ON CONFLICT (version) DO UPDATE SET at_us = excluded.at_us WHERE price_book.at_us < (SELECT MAX(at_us) FROM price_book)
 RETURNING version"""
 
 _log = structlog.get_logger()
@@ -59,9 +60,11 @@ class Bookkeeping:
     hasher: ContentHasher
     alerts: Alerts
     books: Books
+    told: Callable[[bool], None]
     ballast: Ballast | None = None
     refusals: Refusals = field(default_factory=Refusals)
     checkpointer: Checkpointer | None = None
+    _told: bool = True
 
     def take_over(self, snapshot: Snapshot) -> None:
         """Notes a config that is about to come into force; its prices are durable before the first hold by them."""
@@ -109,6 +112,14 @@ class Bookkeeping:
         if self.books.has_room and not has_room:
             self.alerts.failed("disk", "nearly full: no new attempts begin")
         self.books.has_room = has_room
+        self.tell(database_available=self.committer.available)
+
+    def tell(self, *, database_available: bool) -> None:
+        """Tells when new attempts can begin no longer, and when they can again."""
+        available = database_available and self.books.has_room
+        if available != self._told:
+            self._told = available
+            self.told(available)
 
     async def forfeit(self, open_longer_than_us: int) -> None:
         """Marks what no process will end any more."""
@@ -160,7 +171,7 @@ async def bookkeeping(
         loaded: The config.
         keys: The audit trail's.
         alerts: Told of what somebody should look at.
-        told: Called with False when the database fails, with True when it works again.
+        told: Called with False when the books can no longer be written, with True when they can again.
         waited: See `Books`.
 
     Raises:
@@ -174,9 +185,13 @@ async def bookkeeping(
         raise ConfigError([f"books.database: {error}"]) from None
     for warning in database.warnings:
         _log.warning("database", problem=warning)
-    committer = Committer(database, clock, told)
+
+    def database_told(available: bool) -> None:  # noqa: FBT001 (a callback of one value)
+        kept.tell(database_available=available)
+
+    committer = Committer(database, clock, database_told)
     books = Books(database, committer, waited)
-    kept = Bookkeeping(database, committer, clock, ContentHasher(keys.hmac_key), alerts, books)
+    kept = Bookkeeping(database, committer, clock, ContentHasher(keys.hmac_key), alerts, books, told)
     path, ballast_mib = loaded.database_path(), loaded.config.books.ballast_mib
     if path is not None and ballast_mib:
         kept.ballast = Ballast(path, LOW_WATER_BYTES, ballast_bytes=ballast_mib * MIB)
