@@ -24,7 +24,10 @@ _USAGE = {
     "usage_day": f"INSERT INTO usage_day VALUES ({_COLUMNS.removesuffix(', $19')})",
     "usage_quarter": f"INSERT INTO usage_quarter VALUES ({_COLUMNS})",
 }
-_HOLD = "INSERT INTO call_hold VALUES ($1, 1, $2, $3, $4, NULL, 0, $5, '1', $6, 'chat', 'command-x', 'key-1')"
+_HOLD = """
+INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, has_outcome, state,
+  price_version, at_us, endpoint, model, credential_id)
+VALUES ($1, 1, $2, $3, $4, NULL, 0, $5, '1', $6, 'chat', 'command-x', 'key-1')"""
 
 
 class Books:
