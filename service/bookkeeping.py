@@ -18,6 +18,7 @@ from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.content import ContentHasher
 from service.books.entries import Note, Work
+from service.books.errors import BooksUnavailable
 from service.books.records import Record
 from service.books.refusals import Refusals
 from service.books.signing import SigningKey
@@ -95,11 +96,11 @@ class Bookkeeping:
                 self._give_notice()
                 await self.look_at_disk()
                 if rounds % CLOCK_INTERVAL_S == 0:
-                    self.clock.follow(await self.database.now_us())
+                    self.clock.follow(await self.books.read(ledger.clock))
                 if rounds % FORFEITS_INTERVAL_S == 0:
                     await self.forfeit(call_us_max)
                     await self._tell_forfeited(snapshot())
-            except StorageError as error:
+            except (StorageError, BooksUnavailable) as error:
                 _log.warning("housekeeping not done", problem=str(error))
             except Exception as error:  # the next round may be better
                 _log.error("housekeeping failed", exc_info=error)
@@ -123,7 +124,7 @@ class Bookkeeping:
 
     async def forfeit(self, open_longer_than_us: int) -> None:
         """Marks what no process will end any more."""
-        teams = await self.database.read(lambda tx: forfeits.overdue_teams(tx, open_longer_than_us))
+        teams = await self.books.read(lambda tx: forfeits.overdue_teams(tx, open_longer_than_us))
         for team in teams:
             while await self.committer.submit(forfeits.forfeit(team, open_longer_than_us)) == forfeits.ATTEMPTS_MAX:
                 pass
@@ -154,7 +155,7 @@ class Bookkeeping:
                 self.alerts.forfeited(team, now.period, nanos, snapshot.budgets[team].limit_nanos)
 
             if budget.limit_nanos:
-                await self.database.read(look)
+                await self.books.read(look)
 
 
 @contextlib.asynccontextmanager

@@ -49,6 +49,7 @@ LEFT JOIN budget_period AS p
   ON p.budget_id = b.budget_id AND p.period_start_us <= clock_us() AND clock_us() < p.period_end_us
 WHERE b.budget_id = $1"""
 _END = "SELECT period_end_us FROM budget_period WHERE budget_id = $1 AND period_start_us = $2"
+_CLOCK = "SELECT clock_us()"
 _FROZEN = """
 SELECT COALESCE((SELECT frozen_at_us FROM budget WHERE budget_id = $1), 0), clock_us()"""
 _HELD = """
@@ -243,6 +244,11 @@ async def ended(tx: Transaction, budget_id: str, zone: ZoneInfo, at_us: int) -> 
     if found is None:
         await tx.fetch(_OPEN, budget_id, period.start_us, period.end_us, int(frozen_at_us > 0))
     return period
+
+
+async def clock(tx: Transaction) -> int:
+    """The database's time, µs since the epoch."""
+    return int((await tx.fetch(_CLOCK))[0][0])
 
 
 async def know(tx: Transaction, budget_id: str) -> None:

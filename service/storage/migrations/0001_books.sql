@@ -21,7 +21,8 @@ CREATE TABLE budget_period (
   CHECK (period_start_us < period_end_us)
 );
 
--- One row for each HTTP request to Cohere that can cost money. has_outcome: its outcome record is written, once. A void
+-- One row for each HTTP request to Cohere that can cost money. answer_writes, on a call's first attempt, counts how often
+-- its answer record was written, for only the first time counts. has_outcome: its outcome record is written, once. A void
 -- one without a price_version was never admitted: it keeps the place of a commit whose end is not known.
 CREATE TABLE call_hold (
   call_id TEXT NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE call_hold (
   period_start_us BIGINT NOT NULL,
   hold_nanos BIGINT NOT NULL CHECK (hold_nanos >= 0),
   charge_nanos BIGINT CHECK (charge_nanos >= 0),
+  answer_writes INTEGER NOT NULL DEFAULT 0,
   has_outcome INTEGER NOT NULL CHECK (has_outcome IN (0, 1)),
   state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'void', 'forfeited')),
   price_version TEXT NOT NULL,
