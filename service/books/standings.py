@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from service.books.ledger import Standing, period_between
+from service.books.ledger import Standing, clock, period_between
 from service.books.operations import Held
 from service.books.period import Period
 from service.storage.database import Row, Transaction
 
-_NOW = "SELECT clock_us()"
 # Of each budget its last period begun, the holds of the attempts under way in it, and where the next one begins.
 _STANDINGS = """
 SELECT b.budget_id, b.frozen_at_us, p.period_start_us, p.period_end_us, p.committed_nanos,
@@ -29,7 +28,7 @@ async def standings(tx: Transaction, zones: Mapping[str, ZoneInfo]) -> dict[str,
         tx: Where from; only read.
         zones: Where the days of each budget begin.
     """
-    now_us = (await tx.fetch(_NOW))[0][0]
+    now_us = await clock(tx)
     only = next(iter(zones)) if len(zones) == 1 else None
     rows = await tx.fetch(_STANDINGS, now_us, int(only is not None), only or "")
     known = {row[0]: row[1:] for row in rows}
