@@ -161,13 +161,23 @@ async def serve(loaded: LoadedConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)  # before it serves: until then a SIGHUP would end the process
     async with running(loaded) as service:
-        loop.add_signal_handler(signal.SIGHUP, service.reloader.reload)
+        reloading = asyncio.create_task(_reload_on(hung_up, service.reloader))
         # What a start leaves behind lives as long as the process: collections need not look at it again and again.
         gc.collect()
         gc.freeze()
         await stop.wait()
+        reloading.cancel()
         _log.info("stopping")
+
+
+async def _reload_on(hung_up: asyncio.Event, reloader: Reloader) -> None:
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        reloader.reload()
 
 
 async def _stop(server: grpc.aio.Server, health: Health, chain: Chain, drain: Drain, drain_s: float) -> None:
