@@ -177,7 +177,10 @@ async def _reload_on(hung_up: asyncio.Event, reloader: Reloader) -> None:
     while True:
         await hung_up.wait()
         hung_up.clear()
-        reloader.reload()
+        try:
+            reloader.reload()
+        except Exception as error:  # the next edit may be better
+            _log.error("change not taken", exc_info=error)
 
 
 async def _stop(server: grpc.aio.Server, health: Health, chain: Chain, drain: Drain, drain_s: float) -> None:
