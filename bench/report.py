@@ -8,7 +8,7 @@ from typing import Any
 from bench.compare import Comparison
 from bench.loop import LoopBlock
 
-CHAT_CPU_RATIO_MAX = 3.5
+CHAT_CPU_RATIO_MAX = 4.5
 EMBED_96_CPU_US_MAX = 2000.0
 STREAM_EVENT_CPU_US_MAX = 60.0
 LOOP_BLOCK_MS_MAX = 20.0
