@@ -19,6 +19,7 @@ from service.books.committer import Committer
 from service.books.content import ContentHasher
 from service.books.entries import Note, Work
 from service.books.errors import BooksUnavailable
+from service.books.period import Period
 from service.books.records import Record
 from service.books.refusals import Refusals
 from service.books.signing import SigningKey
@@ -149,13 +150,12 @@ class Bookkeeping:
     async def _tell_forfeited(self, snapshot: Snapshot) -> None:
         for team, budget in snapshot.budgets.items():
 
-            async def look(tx: Transaction, team: str = team) -> None:
+            async def look(tx: Transaction, team: str = team) -> tuple[Period, int]:
                 now = await ledger.standing(tx, team, snapshot.budgets[team].zone)
-                nanos = await ledger.forfeited(tx, team, now.period.start_us)
-                self.alerts.forfeited(team, now.period, nanos, snapshot.budgets[team].limit_nanos)
+                return now.period, await ledger.forfeited(tx, team, now.period.start_us)
 
             if budget.limit_nanos:
-                await self.books.read(look)
+                self.alerts.forfeited(team, *await self.books.read(look), budget.limit_nanos)
 
 
 @contextlib.asynccontextmanager
@@ -199,7 +199,8 @@ async def bookkeeping(
         await kept.look_at_disk()
     try:
         if database.engine == "sqlite":
-            await kept.forfeit(0)  # one process has the file, so what is open was its predecessor's
+            with contextlib.suppress(BooksUnavailable):  # else they wait until they are overdue
+                await kept.forfeit(0)  # one process has the file, so what is open was its predecessor's
         yield kept
     finally:
         await kept.close()

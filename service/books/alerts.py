@@ -64,7 +64,7 @@ class Alerts:
         self._raise(kind, "", problem=problem)
 
     def _once(self, kind: Kind, team: str, resets_at_us: int, **figures: int) -> None:
-        if self._told.get((team, kind)) != resets_at_us:
+        if self._told.get((team, kind), 0) < resets_at_us:  # calls of yesterday may end after the first of today
             self._told[team, kind] = resets_at_us
             self._raise(kind, team, **figures)
 

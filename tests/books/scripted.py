@@ -102,6 +102,7 @@ class ScriptedDatabase:
         is_full: Every transaction that writes fails.
         locked: Values, such as a team's name: a transaction that writes one meets a locked row.
         refused: Values that cannot be written.
+        steps_us: By how much its clock has been set forwards.
         gate: Closed, a transaction does not come to its COMMIT.
         commits: The call ids of the records that each transaction wrote, and how long it took, in seconds.
     """
@@ -113,6 +114,7 @@ class ScriptedDatabase:
     is_full: bool = False
     locked: set[Value] = field(default_factory=set)
     refused: set[Value] = field(default_factory=set)
+    steps_us: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     commits: list[list[str]] = field(default_factory=list)
 
@@ -149,7 +151,7 @@ class ScriptedDatabase:
             task.exception()
 
     def _now_us(self, *_: object) -> int:
-        return START_US + round(asyncio.get_running_loop().time() * 1e6)
+        return START_US + self.steps_us + round(asyncio.get_running_loop().time() * 1e6)
 
     async def _transact(self, work: Work[T], lock_timeout_s: float) -> T:
         async with self._turn:
@@ -193,13 +195,15 @@ class Scene:
     """A committer in front of a scripted database.
 
     Attributes:
+        clock: Dates what it writes.
         told: What the committer told of the database, in order.
     """
 
     def __init__(self, database: ScriptedDatabase) -> None:
         self.database = database
         self.told: list[bool] = []
-        self.committer = Committer(database, DatabaseClock(START_US, self._monotonic_ns), self.told.append, lambda: 1.0)
+        self.clock = DatabaseClock(START_US, self._monotonic_ns)
+        self.committer = Committer(database, self.clock, self.told.append, lambda: 1.0)
 
     @classmethod
     async def new(cls) -> "Scene":

@@ -201,10 +201,11 @@ class Service:
         known: bool = True,
         request: ChatRequest = REQUEST,
         peer: Peer | None = None,
+        peer_name: str = "ipv4:192.0.2.7:50051",
     ) -> Made:
         """Begins a call; *known* tells whether its credential is."""
         context = cast("Context", peer or Peer())
-        call = Call(RPC, self._snapshot(), asyncio.get_running_loop().time() + timeout_s, peer="ipv4:192.0.2.7:50051")
+        call = Call(RPC, self._snapshot(), asyncio.get_running_loop().time() + timeout_s, peer=peer_name)
         method = self.gateway.ChatStream if streams else self.gateway.Chat
 
         async def proceed(call: Call, context: Context) -> Any:

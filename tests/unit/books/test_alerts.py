@@ -55,6 +55,13 @@ def test_a_budget_that_stays_spent_is_told_once_a_day_however_it_shows(heard: He
     assert heard.counted == [("budget_100", "search"), ("budget_100", "other"), ("budget_100", "search")]
 
 
+def test_a_call_of_yesterday_that_ends_today_tells_of_neither_day_again(heard: Heard) -> None:
+    for day in (TODAY, TOMORROW, TODAY, TOMORROW):
+        heard.alerts.committed("search", day, LIMIT, LIMIT)
+
+    assert heard.counted == [("budget_100", "search")] * 2
+
+
 def test_a_hold_that_did_not_fit_is_told_with_what_is_committed(heard: Heard) -> None:
     with capture_logs() as logs:
         heard.alerts.spent("search", TODAY.end_us, 990_000_000, LIMIT)
