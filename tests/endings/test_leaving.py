@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from google.protobuf.message import Message
 
 from tests.books.scripted import in_simulated_time
 from tests.endings.judge import Kept, judged, require_closed
@@ -11,6 +12,13 @@ from tests.endings.test_endings import AWAY, CUT, DEAR, LIMITED, NO_BILL
 
 STEP_S = 0.0005
 HOW = ("cancel", "deadline")
+
+
+class Gone(Peer):
+    """A caller of whom gRPC says by failing writes alone that it is gone."""
+
+    async def write(self, _: Message) -> None:
+        raise RuntimeError("the RPC is over")
 
 
 async def left(service: Service, after_s: float, *, how: str, streams: bool = False, reads: bool = True) -> Made:
@@ -149,3 +157,14 @@ async def test_a_stop_ends_what_still_runs_without_its_caller() -> None:
     kept = await kept_of(service, made)
 
     assert (kept.states, kept.nanos) == (["forfeited"], HOLD_NANOS)
+
+
+@pytest.mark.parametrize("step", [Step(), CUT, NO_BILL, LIMITED, Step(works_s=10 * DRAIN_S)])
+@in_simulated_time
+async def test_a_stream_whose_peer_is_gone_has_an_end_whoever_is_told_of_it(step: Step) -> None:
+    service = await Service.new(step, Step())
+    made = service.begin(streams=True, peer=Gone(), timeout_s=20.0)
+    await service.ended()
+    kept = await kept_of(service, made)
+
+    assert len(kept.states) == 1
