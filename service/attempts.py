@@ -136,7 +136,7 @@ class Attempts:
                 await self._failed(call, client, slot, quote, budget, admitted, error)
                 raise
             except BaseException as error:
-                self._books.submit(settlement_of(call, quote, admitted, _broken_off(call, slot, error)))
+                self._books.submit(self._ended(call, quote, admitted, _broken_off(call, slot, error)))
                 raise
             await self._settle(call, quote, budget, admitted, _answered(call, quote, answered))
         finally:
@@ -149,6 +149,7 @@ class Attempts:
             return await self._books.admit(admission_of(call, quote, budget), after)
         except BooksError as refused:
             call.on_record = before
+            call.attempts -= 1
             if isinstance(refused, BudgetSpent):
                 committed_nanos = refused.spent_nanos + refused.held_nanos
                 self._alerts.spent(call.caller.team, refused.resets_at_us, committed_nanos, refused.limit_nanos)
@@ -186,22 +187,24 @@ class Attempts:
             wait_s = await self._wait_s(call, client, slot, error)
         except BaseException:
             end.closes = False
-            self._books.submit(settlement_of(call, quote, admitted, end))
+            self._books.submit(self._ended(call, quote, admitted, end))
             raise
         if wait_s is not None:
             end.closes = False
-            call.cost_nanos += quote.hold_nanos if end.charge_nanos is None else end.charge_nanos
-            raise _TryAgain(settlement_of(call, quote, admitted, end), wait_s)
+            raise _TryAgain(self._ended(call, quote, admitted, end), wait_s)
         await self._settle(call, quote, budget, admitted, end)
 
     async def _settle(self, call: Call, quote: Quote, budget: BudgetTerms, admitted: Admitted, end: End) -> None:
+        settled = await self._books.settle(self._ended(call, quote, admitted, end))
+        call.remaining_nanos = max(0, budget.limit_nanos - settled.committed_nanos)
+        self._alerts.committed(call.caller.team, admitted.period, settled.committed_nanos, budget.limit_nanos)
+
+    def _ended(self, call: Call, quote: Quote, admitted: Admitted, end: End) -> Settlement:
+        """Counts what an attempt costs, and gives its end for the books."""
         cost_nanos = quote.hold_nanos if end.charge_nanos is None else end.charge_nanos
         call.cost_nanos += cost_nanos
-        settled = await self._books.settle(settlement_of(call, quote, admitted, end))
-        call.remaining_nanos = max(0, budget.limit_nanos - settled.committed_nanos)
-        team = call.caller.team
-        self._alerts.settled(team, call.call_id, cost_nanos, quote.hold_nanos)
-        self._alerts.committed(team, admitted.period, settled.committed_nanos, budget.limit_nanos)
+        self._alerts.settled(call.caller.team, call.call_id, cost_nanos, quote.hold_nanos)
+        return settlement_of(call, quote, admitted, end)
 
     async def _wait_s(self, call: Call, client: TeamClient, slot: Slot, error: UpstreamError) -> float | None:
         """Seconds to wait before the next attempt; None if there must not be one."""

@@ -37,7 +37,7 @@ class Entry:
     """One change. `done` is resolved once it is durable, or failed once it is certain not to become so."""
 
     team: str
-    done: "asyncio.Future[Any]" = field(init=False)
+    done: "asyncio.Future[Any]" = field(init=False, repr=False)
 
     @property
     def is_kept(self) -> bool:

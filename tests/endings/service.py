@@ -165,7 +165,9 @@ class Made:
 class Service:
     """One process of the service."""
 
-    def __init__(self, scene: Scene, *, limit_nanos: int = 100 * HOLD_NANOS, strict: bool = False) -> None:
+    def __init__(
+        self, scene: Scene, *, limit_nanos: int = 100 * HOLD_NANOS, strict: bool = False, dear_nanos: int = 10**9
+    ) -> None:
         self.scene = scene
         self.cohere, self.client, self.metrics = Cohere(), Client(), Metrics()
         self.books = Books(scene.database, scene.committer)
@@ -174,7 +176,7 @@ class Service:
         self.refusals = Refusals()
         self.audit = AuditInterceptor(CallLog(LogStream(io.BytesIO())), self.books, self.refusals)
         self.drain = Drain(DRAIN_S, self.audit.drained)
-        alerts = Alerts(lambda kind, _: self.alerted.append(kind), lambda: 10**9)
+        alerts = Alerts(lambda kind, _: self.alerted.append(kind), lambda: dear_nanos)
         attempts = Attempts(
             self.books, lambda _: self.budget, self.metrics, alerts, strict=strict, jitter=lambda: 0.5
         )  # fmt: skip

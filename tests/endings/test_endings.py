@@ -67,7 +67,7 @@ async def test_a_call_is_closed_once_by_what_its_caller_got(ending: str, *, stre
     require_closed(made, kept)
     assert (made.got, kept.corrections) == (got, [])
     assert (kept.states, kept.nanos) == (states, nanos)
-    assert made.call.cost_nanos == (nanos if "ours" not in ending else 0)
+    assert (made.call.cost_nanos, made.call.attempts) == (nanos, len(states))
     if got == OK and not streams:
         assert nanos_of(made.response.receipt.cost) == nanos
         assert nanos_of(made.response.receipt.budget_remaining) == max(0, 100 * HOLD_NANOS - nanos)
@@ -144,6 +144,7 @@ async def test_what_the_budget_refuses_has_one_record_and_no_attempt(limit_nanos
     require_closed(refused, kept)
     assert refused.got is not None
     assert (refused.got.reason, kept.states) == (reason, [])
+    assert refused.call.attempts == 0
 
 
 @in_simulated_time

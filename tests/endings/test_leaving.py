@@ -84,6 +84,15 @@ async def test_what_runs_on_for_too_long_is_charged_at_its_hold(how: str, *, str
     assert kept.closings == [tuple(made.call.left or ())]
 
 
+@in_simulated_time
+async def test_a_dear_attempt_is_told_of_though_nobody_waits_for_it() -> None:
+    service = await Service.new(Step(works_s=10 * DRAIN_S), dear_nanos=HOLD_NANOS)
+    made = await left(service, 1.0, how="cancel")
+
+    assert (await kept_of(service, made)).nanos == HOLD_NANOS
+    assert service.alerted == ["call_cost"]
+
+
 @pytest.mark.parametrize("step", [CUT, NO_BILL, DEAR])
 @pytest.mark.parametrize("how", HOW)
 @in_simulated_time
