@@ -38,7 +38,7 @@ def explore(lockstep: Lockstep, histories: int, steps: int, *phases: Phase) -> N
 
 @pytest.mark.slow
 def test_no_history_breaks_the_books(both: Lockstep) -> None:
-    explore(both, 25, 40)
+    explore(both, 20, 40)
 
 
 @pytest.mark.prove
