@@ -152,7 +152,7 @@ def test_a_stop_at_any_time_lets_everybody_go(events: list[Any]) -> None:
 def test_nothing_is_left_in_memory_of_a_long_outage() -> None:
     @in_simulated_time
     async def run() -> None:
-        calls = [("search", 0.01, None)] * 50
+        calls = [("memory", 0.01, None)] * 50
         events: list[Any] = []
         for fault in ("begin", "statement", "commit", "answer"):
             events += [(calls, ("faults", [fault, ""] * 3), 0.002), (calls, ("down", True), 10.0)]
