@@ -23,23 +23,32 @@ class Probe:
     """Wakes up every millisecond and notes by how much it was late.
 
     Other processes on a busy machine make every wait longer. So a block counts twice: by the clock, and as our own,
-    by no more than the CPU time that this process spent meanwhile, in the loop or in a thread that held the GIL.
+    by no more than the CPU time that this process spent meanwhile, in the loop or in a thread that held the GIL, and
+    without the time in which the loop could have run had it been given a core.
     """
 
     def __init__(self) -> None:
         self._longest_s = 0.0
         self._longest_own_s = 0.0
+        # Of the thread that opens it (proc(5)): nanoseconds it ran, nanoseconds it waited for a core, and a count.
+        self._scheduling = Path("/proc/thread-self/schedstat").open("rb", buffering=0)  # noqa: SIM115 (as long as this)
 
     async def watch(self) -> None:
         """Measures until cancelled."""
-        before_s, before_cpu_s = time.perf_counter(), time.process_time()
+        before_s, before_cpu_s, before_queued_s = time.perf_counter(), time.process_time(), self._queued_s()
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            now_s, now_cpu_s = time.perf_counter(), time.process_time()
+            now_s, now_cpu_s, now_queued_s = time.perf_counter(), time.process_time(), self._queued_s()
             late_s = now_s - before_s - _INTERVAL_S
+            own_s = min(late_s - (now_queued_s - before_queued_s), now_cpu_s - before_cpu_s)
             self._longest_s = max(self._longest_s, late_s)
-            self._longest_own_s = max(self._longest_own_s, min(late_s, now_cpu_s - before_cpu_s))
-            before_s, before_cpu_s = now_s, now_cpu_s
+            self._longest_own_s = max(self._longest_own_s, own_s)
+            before_s, before_cpu_s, before_queued_s = now_s, now_cpu_s, now_queued_s
+
+    def _queued_s(self) -> float:
+        """How long the loop's thread has waited for a core, in all; 0 where the kernel does not say."""
+        self._scheduling.seek(0)
+        return int(self._scheduling.read().split()[1]) / 1e9
 
     def tell(self) -> None:
         """Writes the longest block, in milliseconds, and forgets it."""

@@ -1,6 +1,7 @@
 """Figures as the books have them → as the contract shows them."""
 
 from cohort.v1 import get_usage_pb2
+from service.books.usage import UNITS
 from service.books.usage_report import Figures, UsageRow
 from service.money import fill_money
 
@@ -25,8 +26,10 @@ def fill_figures(message: get_usage_pb2.UsageFigures, figures: Figures) -> None:
     for reason, calls in figures.failures_by_reason.items():
         message.failures_by_reason[reason] = calls
     message.attempts = figures.attempts
-    for unit, count in figures.units._asdict().items():
-        setattr(message.billed_units, unit, count)
+    units = message.billed_units
+    for unit, count in zip(UNITS, figures.units, strict=True):
+        if count:
+            setattr(units, unit, count)
     fill_money(message.cost, figures.cost_nanos)
     unresolved = message.unresolved
     unresolved.open = figures.open
