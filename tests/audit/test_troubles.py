@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import pytest
 
-from service.books.errors import BooksError
+from service.books import ledger
+from service.books.errors import BooksError, BooksUnavailable
 from service.books.verification.findings import Finding
 from service.books.verification.online import verify_database
 from service.storage.database import Database, Transaction
@@ -89,6 +90,34 @@ async def calls(process: Process, draw: random.Random) -> None:
             await process.refuse(team, "BUDGET_SPENT")
 
     await asyncio.gather(*(one(number) for number in range(CALLS)))
+
+
+async def test_a_first_call_of_the_day_that_was_never_committed_verifies_clean(
+    database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    troubled = Troubled(database, first=1)  # lost
+    made = Made(database, tmp_path, clock.shift)
+    process = await Process.start(troubled, itertools.count(1))
+    troubled.fails = True
+    for _ in range(2):  # transactions that work
+        await troubled.transact(ledger.probe)
+    with pytest.raises(BooksUnavailable):
+        await process.call("search")
+    troubled.fails = False
+    assert await process.committer.close(10) == 0
+    findings: list[Finding] = []
+
+    await verify_database(database, {}, [made.key.public], findings.append)
+
+    assert await holds(database) == [("void", "")]  # which keeps its place
+    assert findings == []
+
+
+async def holds(database: Database) -> list[tuple[str, str]]:
+    async def work(tx: Transaction) -> list[tuple[str, str]]:
+        return await tx.fetch("SELECT state, price_version FROM call_hold")
+
+    return await database.read(work)
 
 
 @pytest.mark.parametrize("seed", range(3))

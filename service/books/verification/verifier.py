@@ -113,9 +113,10 @@ class Verifier:
         for row in rows:
             hold = Hold(*row)
             self._attempts.hold(row)
-            self._money.committed(
-                hold.budget_id, hold.period_start_us, hold.committed_nanos, f"hold {hold.call_id}/{hold.attempt}"
-            )
+            if not hold.is_placeholder:  # whose day may never have been opened
+                self._money.committed(
+                    hold.budget_id, hold.period_start_us, hold.committed_nanos, f"hold {hold.call_id}/{hold.attempt}"
+                )
 
     def _record_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
         self._chain_check().take(rows)
