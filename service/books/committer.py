@@ -1,6 +1,6 @@
 """Group commit: whoever finds the committer idle starts it, and what comes during a commit is the next batch.
 
-There is no timer: alone, an entry waits for its own commit only. What ended upstream (settlements, withdrawals)
+There is no delay: alone, an entry waits for its own commit only. What ended upstream (settlements, withdrawals)
 is kept until it is durable; what is to begin (admissions) or to be told (notes) fails at once when the database does.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -18,13 +18,13 @@ from service.books.batch import HoldMissing, Written, write_batch
 from service.books.clock import DatabaseClock
 from service.books.entries import Admission, Entry, Withdrawal, Work
 from service.books.errors import BooksError, BooksUnavailable
+from service.books.gathering import until_idle
 from service.books.period import Period
 from service.books.trail import ChainForked, fresh_pen
 from service.storage.database import Database, Transaction
 from service.storage.errors import CommitUncertain, Conflict, DatabaseUnavailable, LockTimeout
 
-ENTRIES_MAX = 512
-"""Of one batch; more would keep the first of them waiting."""
+ENTRIES_MAX = 512  # of one batch; more would keep the first of them waiting
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 1.0
 STUCK_RETRY_S = 0.25
 QUARANTINE_RETRY_S = 10.0
@@ -46,6 +46,7 @@ class Committer:
         clock: Dates the records.
         told: Called with False when the database fails, with True when it works again; MUST NOT raise.
         jitter: Draws from [0, 1).
+        gather: Waits for what is to join a batch.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Committer:
         clock: DatabaseClock,
         told: Callable[[bool], None],
         jitter: Callable[[], float] = random.random,
+        gather: Callable[[], Awaitable[None]] = until_idle,
     ) -> None:
         self._database = database
         self._clock = clock
         self._told = told
         self._jitter = jitter
+        self._gather = gather
         self._queue: deque[Entry] = deque()
         self._under_way: Sequence[Entry] = ()
         self._running: asyncio.Task[None] | None = None
@@ -132,8 +135,7 @@ class Committer:
                 elif self._due:
                     await self._write_batch(self._stuck.pop(self._due.pop()), STUCK_LOCK_TIMEOUT_S)
                 else:
-                    # One turn of the loop: what is ready to be submitted joins, and under load more share the commit.
-                    await asyncio.sleep(0)
+                    await self._gather()
                     await self._write_batch(*self._next_batch())
         finally:
             self._running = None

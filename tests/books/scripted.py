@@ -203,7 +203,7 @@ class Scene:
         self.database = database
         self.told: list[bool] = []
         self.clock = DatabaseClock(START_US, self._monotonic_ns)
-        self.committer = Committer(database, self.clock, self.told.append, lambda: 1.0)
+        self.committer = Committer(database, self.clock, self.told.append, lambda: 1.0, gather=lambda: asyncio.sleep(0))
 
     @classmethod
     async def new(cls) -> "Scene":

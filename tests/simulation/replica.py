@@ -100,6 +100,11 @@ class World:
     hop: Hop
 
 
+async def a_turn() -> None:
+    """What joins a batch here: a turn of the loop, whose length on a real clock MUST NOT decide."""
+    await asyncio.sleep(0)
+
+
 class Replica:
     """What stands around the books: holds, sends, settles; and sees an attempt to its end when the caller leaves."""
 
@@ -117,7 +122,7 @@ class Replica:
         skew_us = round(rng.uniform(-1e6, 1e6) * world.scenario.skew_s)
         clock = DatabaseClock(world.server.now_us() + skew_us, lambda: round(world.loop.time() * 1e9))
         database = SimulatedDatabase(world.server, world.scenario, rng, world.hop, world.oracles)
-        self.committer = Committer(database, clock, told=lambda _: None, jitter=rng.random)
+        self.committer = Committer(database, clock, told=lambda _: None, jitter=rng.random, gather=a_turn)
         self.books = Books(database, self.committer)
 
     @property
