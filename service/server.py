@@ -85,6 +85,7 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
     log.configure(log_stream)
     metrics = Metrics(lambda: log_stream.lines_lost)
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(log_stream.flush)
         health = Health(SERVICES)
         reloader, kept = await _opened(loaded, metrics, health, stack)
         chain, drain, server = await _wired(reloader, kept, metrics, log.CallLog(log_stream), stack)
