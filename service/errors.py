@@ -2,6 +2,7 @@
 
     CohortError
     ├── CredentialMissing, CredentialAmbiguous, CredentialRejected      UNAUTHENTICATED
+    ├── CredentialUnverifiable                                          UNAVAILABLE
     ├── ScopeMissing                                                    PERMISSION_DENIED
     ├── RequestMalformed, RequestInvalid                                INVALID_ARGUMENT
     ├── RequestBodyTimeout, DeadlineTooShort, DeadlineExceeded          DEADLINE_EXCEEDED
@@ -18,6 +19,8 @@ from google.rpc import error_details_pb2
 from cohort.v1 import error_reason_pb2 as reasons
 from cohort.v1.error_reason_pb2 import ErrorReason
 from service.validation import Violation
+
+_ISSUER_WAIT_S = 5
 
 _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
     grpc.StatusCode.PERMISSION_DENIED: (
@@ -40,10 +43,12 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_MODEL_NOT_PRICED,
         reasons.ERROR_REASON_TEAM_FROZEN,
         reasons.ERROR_REASON_ADJUSTMENT_BELOW_ZERO,
+        reasons.ERROR_REASON_CREDENTIAL_NOT_ACTIVE,
     ),
     grpc.StatusCode.NOT_FOUND: (
         reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,
         reasons.ERROR_REASON_TEAM_UNKNOWN,
+        reasons.ERROR_REASON_CREDENTIAL_UNKNOWN,
     ),
     grpc.StatusCode.ALREADY_EXISTS: (reasons.ERROR_REASON_REQUEST_ID_REUSED,),
     grpc.StatusCode.ABORTED: (
@@ -124,9 +129,17 @@ class CredentialRejected(CohortError):
     reason = reasons.ERROR_REASON_CREDENTIAL_REJECTED
     message = "The credential is not valid"
 
-    def __init__(self, why: str) -> None:
-        self.why = why
-        super().__init__()
+
+class CredentialUnverifiable(CohortError):
+    """Who issued the credential does not answer; callers are not told who, the log is."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = reasons.ERROR_REASON_CREDENTIAL_UNVERIFIABLE
+    message = "The credential cannot be verified now"
+
+    def details(self) -> list[Message]:
+        """How long to wait before a retry can help."""
+        return [error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=_ISSUER_WAIT_S))]
 
 
 class ScopeMissing(CohortError):

@@ -41,7 +41,7 @@ class Reloader:
             return False
         self._taking_over(snapshot)
         self.snapshot = snapshot
-        _log.info("reloaded", teams=len(self.snapshot.clients), access_keys=len(loaded.config.access_keys))
+        _log.info("reloaded", teams=len(self.snapshot.clients))
         return True
 
     def renew_keys(self) -> None:

@@ -19,6 +19,7 @@ from service import process, reflection
 from service.address import host_of, is_loopback
 from service.attempts import Attempts
 from service.audit_keys import audit_keys_of
+from service.authentication import Authentication, authentication
 from service.bookkeeping import Bookkeeping, bookkeeping, checkpointer_of, last_prices
 from service.books.alerts import Alerts
 from service.call import Call
@@ -36,7 +37,7 @@ from service.rpc import RpcOptions, add_service
 from service.servicers.admin import AdminServicer
 from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
-from service.snapshot import BudgetTerms, require_small_moves, snapshot_of
+from service.snapshot import BudgetTerms, Snapshot, require_small_moves, snapshot_of
 from service.status import Outcome
 from service.telemetry import log
 from service.telemetry.metrics import Metrics
@@ -87,8 +88,8 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(log_stream.flush)
         health = Health(SERVICES)
-        reloader, kept = await _opened(loaded, metrics, health, stack)
-        chain, drain, server = await _wired(reloader, kept, metrics, log.CallLog(log_stream), stack)
+        reloader, kept, authentic = await _opened(loaded, metrics, health, stack)
+        chain, drain, server = await _wired(reloader, kept, authentic, metrics, log.CallLog(log_stream), stack)
         await health.open(server)
         port = _bind(server, loaded)
         metrics_port = _serve_metrics(loaded.config, metrics, stack)
@@ -101,7 +102,7 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
 
 async def _opened(
     loaded: LoadedConfig, metrics: Metrics, health: Health, stack: contextlib.AsyncExitStack
-) -> tuple[Reloader, Bookkeeping]:
+) -> tuple[Reloader, Bookkeeping, Authentication]:
     """What must be there before a call can be: the snapshot and the books."""
     snapshot = snapshot_of(loaded)
     alerts = Alerts(metrics.alert_raised, lambda: reloader.snapshot.alert_cost_nanos)
@@ -113,16 +114,27 @@ async def _opened(
 
     kept = await stack.enter_async_context(bookkeeping(loaded, keys, alerts, told, metrics.books_waited))
     require_small_moves(await last_prices(kept.database, snapshot.price_book.version), snapshot.price_book)
-    reloader = Reloader(snapshot, kept.take_over)
-    kept.take_over(snapshot)
+    authentic = await stack.enter_async_context(authentication(kept.books))
+
+    def take_over(snapshot: Snapshot) -> None:
+        kept.take_over(snapshot)
+        authentic.take_over(snapshot)
+
+    reloader = Reloader(snapshot, take_over)
+    take_over(snapshot)
     kept.checkpointer = checkpointer_of(loaded, keys, kept)
     checkpoints = asyncio.create_task(kept.checkpointer.run())
     stack.callback(checkpoints.cancel)
-    return reloader, kept
+    return reloader, kept, authentic
 
 
 async def _wired(
-    reloader: Reloader, kept: Bookkeeping, metrics: Metrics, call_log: log.CallLog, stack: contextlib.AsyncExitStack
+    reloader: Reloader,
+    kept: Bookkeeping,
+    authentic: Authentication,
+    metrics: Metrics,
+    call_log: log.CallLog,
+    stack: contextlib.AsyncExitStack,
 ) -> tuple[Chain, Drain, grpc.aio.Server]:
     config = reloader.snapshot.loaded.config
     audit = AuditInterceptor(call_log, kept.books, kept.refusals)
@@ -142,7 +154,7 @@ async def _wired(
         ErrorInterceptor(),  # outermost: `abort` sends the answer, so it comes after the record
         TelemetryInterceptor(metrics, tracing),  # counts refusals too, and the audit's own failures
         audit,  # refusals are recorded, hence outside the check of credentials
-        AuthInterceptor(),  # innermost: whoever it refuses is refused before the body is received
+        AuthInterceptor(authentic.authenticator, lambda _: None),  # innermost: whoever it refuses is refused before the body is received
     )
     chain = Chain(interceptors, SERVICES, _opener(reloader))
     server = grpc.aio.server(interceptors=(chain,), options=options_of(config.server))

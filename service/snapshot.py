@@ -1,9 +1,9 @@
-"""What one config says, made ready for calls: who may call, what each team may use, how it reaches Cohere.
+"""What one config says, made ready for calls: what each team may use, how it reaches Cohere.
 
 Immutable; a reload makes a new one. A call keeps the snapshot it began with.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from yarl import URL
@@ -12,8 +12,6 @@ from clients.cohere_key import KeyRing
 from clients.errors import SecretMissing
 from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, TeamConfig
-from service.identity.access_keys import METHOD, AccessKeyRecord, AccessKeys
-from service.identity.principal import Principal
 from service.money import nanos_of_usd
 from service.policy import Policy
 from service.pricing import book as price_book
@@ -35,13 +33,14 @@ class Snapshot:
     """The state that calls read."""
 
     loaded: LoadedConfig
-    access_keys: AccessKeys
     policies: dict[str, Policy]
     clients: dict[str, TeamClient]
     budgets: dict[str, BudgetTerms]
     price_book: PriceBook
     alert_cost_nanos: int
     """From which cost on, in nano-USD, a single call is told of."""
+    peppers: dict[str, bytes] = field(repr=False)
+    """Pepper version → pepper."""
 
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
@@ -76,7 +75,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         raise ConfigError(problems)
     return Snapshot(
         loaded=loaded,
-        access_keys=_access_keys(loaded, peppers),
+        peppers=peppers,
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
@@ -104,17 +103,6 @@ def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
     return peppers
-
-
-def _access_keys(loaded: LoadedConfig, peppers: dict[str, bytes]) -> AccessKeys:
-    records = []
-    for key in loaded.config.access_keys:
-        pepper_version, _, digest = key.hash.partition(":")
-        principal = Principal(key.team, key.name, frozenset(key.scopes), METHOD, key.id)
-        records.append(
-            AccessKeyRecord(key.id, bytes.fromhex(digest), pepper_version, principal, key.expires_at.timestamp())
-        )
-    return AccessKeys(loaded.config.environment, peppers, records)
 
 
 def _policy(name: str, team: TeamConfig) -> Policy:

@@ -1,10 +1,9 @@
 """What the operator decides: one frozen, typed Config, checked whole, and the only reader of file and environment."""
 
+from service.config.identity import IdentityConfig, IssuerConfig, SpiffeIdConfig, TrustDomainConfig
 from service.config.loading import LoadedConfig, config_file, environment_variable, load
 from service.config.problems import ConfigError
 from service.config.sections import (
-    ACCESS_KEY_LIFETIME_MAX,
-    AccessKeyConfig,
     AuditConfig,
     BooksConfig,
     CohereConfig,
@@ -18,20 +17,22 @@ from service.config.sections import (
 from service.config.values import Scope
 
 __all__ = [
-    "ACCESS_KEY_LIFETIME_MAX",
-    "AccessKeyConfig",
     "AuditConfig",
     "BooksConfig",
     "CohereConfig",
     "Config",
     "ConfigError",
+    "IdentityConfig",
+    "IssuerConfig",
     "LoadedConfig",
     "MetricsConfig",
     "Scope",
     "ServerConfig",
+    "SpiffeIdConfig",
     "TeamConfig",
     "TlsConfig",
     "TracingConfig",
+    "TrustDomainConfig",
     "config_file",
     "environment_variable",
     "load",

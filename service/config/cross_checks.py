@@ -13,28 +13,36 @@ from service.address import host_of, is_loopback
 def cross_problems_of(document: dict[str, Any]) -> list[str]:
     """All contradictions in a config file, as `path: what is wrong`."""
     return [
-        *_access_key_problems(document),
+        *_identity_problems(document),
         *_transport_security_problems(document),
         *_secret_problems(document),
         *_books_problems(document),
     ]
 
 
-def _access_key_problems(document: dict[str, Any]) -> Iterator[str]:
-    teams, peppers = _table(document, "teams"), _table(document, "peppers")
-    seen: set[str] = set()
-    keys = document.get("access_keys")
-    for place, key in enumerate(keys if isinstance(keys, list) else []):
-        if not isinstance(key, dict):
-            continue
-        key_id, team, digest = (key.get(name) for name in ("id", "team", "hash"))
-        if isinstance(key_id, str) and key_id in seen:
-            yield f"access_keys.{place}.id: another access key has this id"
-        seen.add(str(key_id))
-        if isinstance(team, str) and team not in teams:
-            yield f"access_keys.{place}.team: no team has this name"
-        if isinstance(digest, str) and ":" in digest and digest.partition(":")[0] not in peppers:
-            yield f"access_keys.{place}.hash: no pepper has its version"
+def _identity_problems(document: dict[str, Any]) -> Iterator[str]:
+    """Who is named and does not exist, and what would be ambiguous."""
+    if "access_keys" in document:
+        yield "access_keys: keys are kept in the database; `cohort keys import` takes these over, then delete them here"
+    teams, identity = _table(document, "teams"), _table(document, "identity")
+    domains, issuers = _table(identity, "trust_domains"), _table(identity, "issuers")
+    for spiffe_id, entry in _table(identity, "spiffe_ids").items():
+        place = f"identity.spiffe_ids.{spiffe_id}"
+        if isinstance(entry, dict) and isinstance(entry.get("team"), str) and entry["team"] not in teams:
+            yield f"{place}.team: no team has this name"
+        if spiffe_id.startswith("spiffe://") and spiffe_id.split("/")[2] not in domains:
+            yield f"{place}: its trust domain is not among identity.trust_domains"
+    seen: dict[str, str] = {}
+    opaque = [name for name in issuers if _table(issuers, name).get("tokens") == "opaque"]
+    for name in issuers:
+        url = _table(issuers, name).get("issuer")
+        if isinstance(url, str) and seen.setdefault(url, name) != name:
+            yield f"identity.issuers.{name}.issuer: the issuer of {seen[url]} as well"
+        for value, team in _table(_table(issuers, name), "teams").items():
+            if isinstance(team, str) and team not in teams:
+                yield f"identity.issuers.{name}.teams.{value}: no team has this name"
+    if len(opaque) > 1:
+        yield f"identity.issuers: {' and '.join(opaque)}: an opaque token does not say whose it is: one may issue them"
 
 
 def _transport_security_problems(document: dict[str, Any]) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """The sections of the config and what each setting means; docs/configuration.md has a line for each."""
 
-import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictInt
 
+from service.config.base import Section
+from service.config.identity import IdentityConfig
 from service.config.values import (
     Address,
     Amount,
@@ -15,19 +16,12 @@ from service.config.values import (
     Endpoint,
     Name,
     Reference,
-    Scope,
     Seconds,
     TimeZone,
 )
 
-ACCESS_KEY_LIFETIME_MAX = datetime.timedelta(days=365)
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class TlsConfig(_Section):
+class TlsConfig(Section):
     """Where the server's certificate lies; both files are read again when they change."""
 
     certificate_file: Path
@@ -36,7 +30,7 @@ class TlsConfig(_Section):
     """PEM, readable by the service's user alone."""
 
 
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """How callers reach the service. A change needs a restart."""
 
     listen: Address = "127.0.0.1:50051"
@@ -55,20 +49,20 @@ class ServerConfig(_Section):
     tls: TlsConfig | None = None
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(Section):
     """Where Prometheus reads. A change needs a restart."""
 
     listen: Address = "127.0.0.1:9464"
     enabled: StrictBool = True
 
 
-class TracingConfig(_Section):
+class TracingConfig(Section):
     """OpenTelemetry spans (the `otel` extra), exported as the OTEL_* variables say. A change needs a restart."""
 
     enabled: StrictBool = False
 
 
-class CohereConfig(_Section):
+class CohereConfig(Section):
     """Traffic with Cohere. A change of anything but `base_url` needs a restart."""
 
     base_url: BaseUrl = "https://api.cohere.com"
@@ -80,7 +74,7 @@ class CohereConfig(_Section):
     answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
 
 
-class BooksConfig(_Section):
+class BooksConfig(Section):
     """Where money and audit records are kept, and what is charged. A change of the database needs a restart."""
 
     database: DatabaseUrl = "sqlite:cohort.db"
@@ -97,7 +91,7 @@ class BooksConfig(_Section):
     """An attempt that costs this much or more raises an alert."""
 
 
-class AuditConfig(_Section):
+class AuditConfig(Section):
     """What the audit trail is made with. A change needs a restart."""
 
     hmac_key: Reference
@@ -108,7 +102,7 @@ class AuditConfig(_Section):
     """The checkpoints once more, appended; best on another disk than the database."""
 
 
-class TeamConfig(_Section):
+class TeamConfig(Section):
     """What one team uses and may use."""
 
     cohere_key: Reference
@@ -126,25 +120,7 @@ class TeamConfig(_Section):
     """Whose days they are."""
 
 
-class AccessKeyConfig(_Section):
-    """An access key's public half and what it may do."""
-
-    id: str = Field(pattern=r"^[0-9A-Za-z]{12}$")
-    hash: str = Field(pattern=r"^[0-9]{1,4}:[0-9a-f]{64}$")
-    """`PEPPER_VERSION:HEX` — HMAC-SHA256 of the whole access key."""
-    team: Name
-    name: Name
-    scopes: frozenset[Scope] = Field(min_length=1)
-    expires_at: datetime.datetime
-
-    @model_validator(mode="after")
-    def _has_a_zone(self) -> "AccessKeyConfig":
-        if self.expires_at.tzinfo is None:
-            raise ValueError("expires_at needs a time zone, e.g. 2027-01-01T00:00:00Z")
-        return self
-
-
-class Config(_Section):
+class Config(Section):
     """Everything the operator decides."""
 
     environment: str = Field(default="prod", pattern=r"^[a-z0-9]{1,16}$")
@@ -155,7 +131,7 @@ class Config(_Section):
     cohere: CohereConfig = CohereConfig()
     books: BooksConfig = BooksConfig()
     audit: AuditConfig
+    identity: IdentityConfig = IdentityConfig()
     teams: dict[Name, TeamConfig] = Field(min_length=1)
     peppers: dict[Annotated[str, Field(pattern=r"^[0-9]{1,4}$")], Reference] = Field(default_factory=dict)
-    """Pepper version → where the pepper is kept."""
-    access_keys: tuple[AccessKeyConfig, ...] = ()
+    """Pepper version → where the pepper is kept. New access keys are kept under the highest version."""

@@ -52,6 +52,15 @@ def _base_url(value: str) -> str:
     return value
 
 
+def _issuer_url(value: str) -> str:
+    url = _url(value)
+    if url.scheme not in {"http", "https"} or not url.host or url.user or url.password or url.fragment or url.query:
+        raise ValueError("an issuer is https://HOST/PATH without credentials, query or fragment")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ValueError("plain http: anyone on the way could answer instead; only loopback may use it")
+    return value
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
         raise ValueError("a name is 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit")
@@ -104,6 +113,7 @@ def _database(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 Reference = Annotated[str, AfterValidator(_reference)]
+IssuerUrl = Annotated[str, AfterValidator(_issuer_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Name = Annotated[str, AfterValidator(_name)]
 Amount = Annotated[Decimal, BeforeValidator(_amount)]

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service.identity.principal import Principal
+from service.identity.refusals import CredentialRefused
 
-METHOD = "access_key"
 PREFIX = "cohort_"
 ACCESS_KEY_CHARS_MAX = 128
 
@@ -26,10 +26,6 @@ _ID_CHARS, _SECRET_CHARS, _CHECKSUM_CHARS = 12, 43, 6
 _SHAPE = re.compile(r"cohort_([a-z0-9]{1,16})_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
 
 _NO_PEPPER = hmac.new(b"", digestmod=hashlib.sha256)
-
-
-class AccessKeyRefused(Exception):
-    """Why an access key was refused; for the log alone, callers all get the same answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,7 @@ class AccessKeyRecord:
     pepper_version: str
     principal: Principal
     expires_at_s: float
+    revoked: bool = False
 
 
 class AccessKeys:
@@ -59,7 +56,7 @@ class AccessKeys:
         self._records = {record.id: record for record in records}
         # An unknown id is compared like a known one, so that time does not tell which ids exist.
         self._nobody = AccessKeyRecord(
-            "", bytes(32), next(iter(self._peppers), ""), Principal("", "", frozenset(), METHOD, ""), 0.0
+            "", bytes(32), next(iter(self._peppers), ""), Principal("", "", frozenset(), "access_key", ""), 0.0
         )
 
     def principal_of(self, access_key: str, now_s: float) -> Principal:
@@ -70,23 +67,25 @@ class AccessKeys:
             now_s: The time, Unix seconds.
 
         Raises:
-            AccessKeyRefused: Malformed, of another environment, unknown, or expired.
+            CredentialRefused: Malformed, of another environment, unknown, revoked, or expired.
         """
         parsed = _SHAPE.fullmatch(access_key) if len(access_key) <= ACCESS_KEY_CHARS_MAX else None
         if parsed is None or access_key[-_CHECKSUM_CHARS:] != checksum_of(access_key[:-_CHECKSUM_CHARS]):
-            raise AccessKeyRefused("malformed access key")
+            raise CredentialRefused("malformed access key")
         if parsed[1] != self._environment:
-            raise AccessKeyRefused("access key of another environment")
+            raise CredentialRefused("access key of another environment")
         record = self._records.get(parsed[2], self._nobody)
         keyed = self._peppers.get(record.pepper_version, _NO_PEPPER).copy()
         keyed.update(access_key.encode())
         genuine = hmac.compare_digest(keyed.digest(), record.digest)
         if record is self._nobody:
-            raise AccessKeyRefused("unknown access key")
+            raise CredentialRefused("unknown access key")
         if not genuine:
-            raise AccessKeyRefused(f"wrong secret for access key {record.id}")
+            raise CredentialRefused(f"wrong secret for access key {record.id}")
+        if record.revoked:
+            raise CredentialRefused(f"revoked access key {record.id}")
         if now_s >= record.expires_at_s:
-            raise AccessKeyRefused(f"expired access key {record.id}")
+            raise CredentialRefused(f"expired access key {record.id}")
         return record.principal
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from service.errors import CredentialAmbiguous, CredentialMissing, CredentialRejected
+from service.errors import CredentialAmbiguous
+from service.identity.refusals import CredentialRefused
 
 CREDENTIAL_CHARS_MAX = 8192
 METADATA_BYTES_MAX = 16 * 1024
@@ -18,13 +19,12 @@ class Credential(NamedTuple):
         return "<Credential>"
 
 
-def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credential:
-    """Finds the credential: `x-api-key: KEY` or `authorization: Bearer CREDENTIAL`, exactly one of all.
+def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credential | None:
+    """Finds the credential: `x-api-key: KEY` or `authorization: Bearer CREDENTIAL`, at most one of all.
 
     Raises:
-        CredentialMissing: None.
         CredentialAmbiguous: More than one, alike or not.
-        CredentialRejected: It is empty, too long, of another scheme, or not text; or there is too much beside it.
+        CredentialRefused: It is empty, too long, of another scheme, or not text; or there is too much beside it.
     """
     found: list[tuple[str, str | bytes]] = []
     metadata_bytes = 0
@@ -35,19 +35,19 @@ def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credent
     # gRPC refuses this itself, but only once the caller has acknowledged its SETTINGS, as only an attacker does not:
     # megabytes on each stream would stay for as long as the body may take.
     if metadata_bytes > METADATA_BYTES_MAX:
-        raise CredentialRejected("too much metadata")
+        raise CredentialRefused("too much metadata")
     if not found:
-        raise CredentialMissing
+        return None
     if len(found) > 1:
         raise CredentialAmbiguous
     key, value = found[0]
     if not isinstance(value, str):
-        raise CredentialRejected("not text")
+        raise CredentialRefused("not text")
     if key == "authorization":
         scheme, _, value = value.partition(" ")
         if scheme.lower() != "bearer":
-            raise CredentialRejected("another scheme than Bearer")
+            raise CredentialRefused("another scheme than Bearer")
         value = value.strip()
     if not value or len(value) > CREDENTIAL_CHARS_MAX:
-        raise CredentialRejected("empty or too long")
+        raise CredentialRefused("empty or too long")
     return Credential(value)

@@ -1,37 +1,53 @@
 """Innermost: turns the credential into a Principal and holds the RPC's scope rule, before the body is received."""
 
 import time
+from collections.abc import Callable
 
 from google.protobuf.message import Message
 
 from service.call import Call
 from service.context import Context
-from service.errors import CredentialRejected, ScopeMissing
-from service.identity.access_keys import AccessKeyRefused
+from service.errors import CredentialRejected, CredentialUnverifiable, ScopeMissing
+from service.identity.authenticator import Authenticator
 from service.identity.credential import credential_of
+from service.identity.peer import Peer
+from service.identity.refusals import CredentialRefused, CredentialUndecided
 from service.identity.scopes import SCOPES_OF_RPC
 from service.interceptors.chain import Proceed
 
 
 class AuthInterceptor:
-    """Refuses whoever is not known, or may not call this RPC."""
+    """Refuses whoever is not known, or may not call this RPC.
+
+    Args:
+        authenticator: Identifies callers.
+        peer_of: Reads the client certificate of a call's connection.
+    """
+
+    def __init__(self, authenticator: Authenticator, peer_of: Callable[[Context], Peer | None]) -> None:
+        self._authenticator = authenticator
+        self._peer_of = peer_of
 
     async def intercept(self, call: Call, context: Context, proceed: Proceed) -> Message | None:
         """See `Interceptor`.
 
         Raises:
-            CohortError: CredentialMissing, CredentialAmbiguous, CredentialRejected or ScopeMissing.
+            CohortError: CredentialMissing, CredentialAmbiguous, CredentialRejected, CredentialUnverifiable or
+                ScopeMissing.
         """
         try:
             credential = credential_of(call.metadata)
-            call.principal = call.snapshot.access_keys.principal_of(credential.value, time.time())
-        except AccessKeyRefused as refused:
-            call.credential_problem = str(refused)
-            raise CredentialRejected(call.credential_problem) from None
-        except CredentialRejected as rejected:
-            call.credential_problem = rejected.why
-            raise
+            principal = await self._authenticator.principal_of(credential, self._peer_of(context), time.time())
+            if principal.team not in call.snapshot.policies:
+                raise CredentialRefused(f"credential of {principal.team}, which is no team of the config")
+        except CredentialUndecided as undecided:
+            call.credential_problem = undecided.why
+            raise CredentialUnverifiable from None
+        except CredentialRefused as refused:
+            call.credential_problem = refused.why
+            raise CredentialRejected from None
+        call.principal = principal
         scopes = SCOPES_OF_RPC[call.rpc]
-        if call.principal.scopes.isdisjoint(scopes):
+        if principal.scopes.isdisjoint(scopes):
             raise ScopeMissing(call.rpc, scopes[0])
         return await proceed(call, context)

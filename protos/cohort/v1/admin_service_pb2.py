@@ -22,11 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from cohort.v1 import access_key_pb2 as cohort_dot_v1_dot_access__key__pb2
 from cohort.v1 import audit_pb2 as cohort_dot_v1_dot_audit__pb2
 from cohort.v1 import budget_pb2 as cohort_dot_v1_dot_budget__pb2
+from cohort.v1 import service_account_pb2 as cohort_dot_v1_dot_service__account__pb2
+from cohort.v1 import team_pb2 as cohort_dot_v1_dot_team__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ohort/v1/admin_service.proto\x12\tcohort.v1\x1a\x15\x63ohort/v1/audit.proto\x1a\x16\x63ohort/v1/budget.proto2\x90\x02\n\x0c\x41\x64minService\x12R\n\rSetTeamFrozen\x12\x1f.cohort.v1.SetTeamFrozenRequest\x1a .cohort.v1.SetTeamFrozenResponse\x12O\n\x0c\x41\x64justBudget\x12\x1e.cohort.v1.AdjustBudgetRequest\x1a\x1f.cohort.v1.AdjustBudgetResponse\x12[\n\x10ListAuditRecords\x12\".cohort.v1.ListAuditRecordsRequest\x1a#.cohort.v1.ListAuditRecordsResponseBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ohort/v1/admin_service.proto\x12\tcohort.v1\x1a\x1a\x63ohort/v1/access_key.proto\x1a\x15\x63ohort/v1/audit.proto\x1a\x16\x63ohort/v1/budget.proto\x1a\x1f\x63ohort/v1/service_account.proto\x1a\x14\x63ohort/v1/team.proto2\xb7\x08\n\x0c\x41\x64minService\x12R\n\rSetTeamFrozen\x12\x1f.cohort.v1.SetTeamFrozenRequest\x1a .cohort.v1.SetTeamFrozenResponse\x12O\n\x0c\x41\x64justBudget\x12\x1e.cohort.v1.AdjustBudgetRequest\x1a\x1f.cohort.v1.AdjustBudgetResponse\x12[\n\x10ListAuditRecords\x12\".cohort.v1.ListAuditRecordsRequest\x1a#.cohort.v1.ListAuditRecordsResponse\x12X\n\x0f\x43reateAccessKey\x12!.cohort.v1.CreateAccessKeyRequest\x1a\".cohort.v1.CreateAccessKeyResponse\x12U\n\x0eListAccessKeys\x12 .cohort.v1.ListAccessKeysRequest\x1a!.cohort.v1.ListAccessKeysResponse\x12X\n\x0fRotateAccessKey\x12!.cohort.v1.RotateAccessKeyRequest\x1a\".cohort.v1.RotateAccessKeyResponse\x12X\n\x0fRevokeAccessKey\x12!.cohort.v1.RevokeAccessKeyRequest\x1a\".cohort.v1.RevokeAccessKeyResponse\x12g\n\x14\x43reateServiceAccount\x12&.cohort.v1.CreateServiceAccountRequest\x1a\'.cohort.v1.CreateServiceAccountResponse\x12\x64\n\x13ListServiceAccounts\x12%.cohort.v1.ListServiceAccountsRequest\x1a&.cohort.v1.ListServiceAccountsResponse\x12g\n\x14RevokeServiceAccount\x12&.cohort.v1.RevokeServiceAccountRequest\x1a\'.cohort.v1.RevokeServiceAccountResponse\x12\x46\n\tListTeams\x12\x1b.cohort.v1.ListTeamsRequest\x1a\x1c.cohort.v1.ListTeamsResponse\x12@\n\x07GetTeam\x12\x19.cohort.v1.GetTeamRequest\x1a\x1a.cohort.v1.GetTeamResponseBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +37,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cohort.v1.admin_service_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tcohort.v1P\001Z\022cohort/v1;cohortv1\252\002\tCohort.V1\312\002\tCohort\\V1\352\002\nCohort::V1'
-  _globals['_ADMINSERVICE']._serialized_start=92
-  _globals['_ADMINSERVICE']._serialized_end=364
+  _globals['_ADMINSERVICE']._serialized_start=175
+  _globals['_ADMINSERVICE']._serialized_end=1254
 # @@protoc_insertion_point(module_scope)

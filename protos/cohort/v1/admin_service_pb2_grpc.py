@@ -3,8 +3,11 @@
 import grpc
 import warnings
 
+from cohort.v1 import access_key_pb2 as cohort_dot_v1_dot_access__key__pb2
 from cohort.v1 import audit_pb2 as cohort_dot_v1_dot_audit__pb2
 from cohort.v1 import budget_pb2 as cohort_dot_v1_dot_budget__pb2
+from cohort.v1 import service_account_pb2 as cohort_dot_v1_dot_service__account__pb2
+from cohort.v1 import team_pb2 as cohort_dot_v1_dot_team__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -52,6 +55,51 @@ class AdminServiceStub(object):
                 request_serializer=cohort_dot_v1_dot_audit__pb2.ListAuditRecordsRequest.SerializeToString,
                 response_deserializer=cohort_dot_v1_dot_audit__pb2.ListAuditRecordsResponse.FromString,
                 _registered_method=True)
+        self.CreateAccessKey = channel.unary_unary(
+                '/cohort.v1.AdminService/CreateAccessKey',
+                request_serializer=cohort_dot_v1_dot_access__key__pb2.CreateAccessKeyRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_access__key__pb2.CreateAccessKeyResponse.FromString,
+                _registered_method=True)
+        self.ListAccessKeys = channel.unary_unary(
+                '/cohort.v1.AdminService/ListAccessKeys',
+                request_serializer=cohort_dot_v1_dot_access__key__pb2.ListAccessKeysRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_access__key__pb2.ListAccessKeysResponse.FromString,
+                _registered_method=True)
+        self.RotateAccessKey = channel.unary_unary(
+                '/cohort.v1.AdminService/RotateAccessKey',
+                request_serializer=cohort_dot_v1_dot_access__key__pb2.RotateAccessKeyRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_access__key__pb2.RotateAccessKeyResponse.FromString,
+                _registered_method=True)
+        self.RevokeAccessKey = channel.unary_unary(
+                '/cohort.v1.AdminService/RevokeAccessKey',
+                request_serializer=cohort_dot_v1_dot_access__key__pb2.RevokeAccessKeyRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_access__key__pb2.RevokeAccessKeyResponse.FromString,
+                _registered_method=True)
+        self.CreateServiceAccount = channel.unary_unary(
+                '/cohort.v1.AdminService/CreateServiceAccount',
+                request_serializer=cohort_dot_v1_dot_service__account__pb2.CreateServiceAccountRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_service__account__pb2.CreateServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.ListServiceAccounts = channel.unary_unary(
+                '/cohort.v1.AdminService/ListServiceAccounts',
+                request_serializer=cohort_dot_v1_dot_service__account__pb2.ListServiceAccountsRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_service__account__pb2.ListServiceAccountsResponse.FromString,
+                _registered_method=True)
+        self.RevokeServiceAccount = channel.unary_unary(
+                '/cohort.v1.AdminService/RevokeServiceAccount',
+                request_serializer=cohort_dot_v1_dot_service__account__pb2.RevokeServiceAccountRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_service__account__pb2.RevokeServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.ListTeams = channel.unary_unary(
+                '/cohort.v1.AdminService/ListTeams',
+                request_serializer=cohort_dot_v1_dot_team__pb2.ListTeamsRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_team__pb2.ListTeamsResponse.FromString,
+                _registered_method=True)
+        self.GetTeam = channel.unary_unary(
+                '/cohort.v1.AdminService/GetTeam',
+                request_serializer=cohort_dot_v1_dot_team__pb2.GetTeamRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_team__pb2.GetTeamResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -82,6 +130,70 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateAccessKey(self, request, context):
+        """Makes an access key, and shows it: it cannot be shown again. Scope: `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccessKeys(self, request, context):
+        """Lists access keys; never their secrets. Scope: `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateAccessKey(self, request, context):
+        """Makes a new access key that may do what another one may, and shows it; the other one goes on for a while.
+        Scope: `keys:rotate` for keys of the caller's own team, `admin` for all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeAccessKey(self, request, context):
+        """Ends an access key, on every replica within two seconds. Scope: `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateServiceAccount(self, request, context):
+        """Makes a service account for the holder of a private key. Scope: `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListServiceAccounts(self, request, context):
+        """Lists service accounts. Scope: `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeServiceAccount(self, request, context):
+        """Ends a service account and all its JWTs, on every replica within two seconds. Scope: `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTeams(self, request, context):
+        """Lists teams. Scope: `usage:read` for the caller's own team, `admin` for all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTeam(self, request, context):
+        """Shows a team. Scope: `usage:read` for the caller's own team, `admin` for all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +211,51 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAuditRecords,
                     request_deserializer=cohort_dot_v1_dot_audit__pb2.ListAuditRecordsRequest.FromString,
                     response_serializer=cohort_dot_v1_dot_audit__pb2.ListAuditRecordsResponse.SerializeToString,
+            ),
+            'CreateAccessKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAccessKey,
+                    request_deserializer=cohort_dot_v1_dot_access__key__pb2.CreateAccessKeyRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_access__key__pb2.CreateAccessKeyResponse.SerializeToString,
+            ),
+            'ListAccessKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccessKeys,
+                    request_deserializer=cohort_dot_v1_dot_access__key__pb2.ListAccessKeysRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_access__key__pb2.ListAccessKeysResponse.SerializeToString,
+            ),
+            'RotateAccessKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateAccessKey,
+                    request_deserializer=cohort_dot_v1_dot_access__key__pb2.RotateAccessKeyRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_access__key__pb2.RotateAccessKeyResponse.SerializeToString,
+            ),
+            'RevokeAccessKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeAccessKey,
+                    request_deserializer=cohort_dot_v1_dot_access__key__pb2.RevokeAccessKeyRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_access__key__pb2.RevokeAccessKeyResponse.SerializeToString,
+            ),
+            'CreateServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateServiceAccount,
+                    request_deserializer=cohort_dot_v1_dot_service__account__pb2.CreateServiceAccountRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_service__account__pb2.CreateServiceAccountResponse.SerializeToString,
+            ),
+            'ListServiceAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListServiceAccounts,
+                    request_deserializer=cohort_dot_v1_dot_service__account__pb2.ListServiceAccountsRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_service__account__pb2.ListServiceAccountsResponse.SerializeToString,
+            ),
+            'RevokeServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeServiceAccount,
+                    request_deserializer=cohort_dot_v1_dot_service__account__pb2.RevokeServiceAccountRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_service__account__pb2.RevokeServiceAccountResponse.SerializeToString,
+            ),
+            'ListTeams': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTeams,
+                    request_deserializer=cohort_dot_v1_dot_team__pb2.ListTeamsRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_team__pb2.ListTeamsResponse.SerializeToString,
+            ),
+            'GetTeam': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTeam,
+                    request_deserializer=cohort_dot_v1_dot_team__pb2.GetTeamRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_team__pb2.GetTeamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +341,249 @@ class AdminService(object):
             '/cohort.v1.AdminService/ListAuditRecords',
             cohort_dot_v1_dot_audit__pb2.ListAuditRecordsRequest.SerializeToString,
             cohort_dot_v1_dot_audit__pb2.ListAuditRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAccessKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/CreateAccessKey',
+            cohort_dot_v1_dot_access__key__pb2.CreateAccessKeyRequest.SerializeToString,
+            cohort_dot_v1_dot_access__key__pb2.CreateAccessKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccessKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/ListAccessKeys',
+            cohort_dot_v1_dot_access__key__pb2.ListAccessKeysRequest.SerializeToString,
+            cohort_dot_v1_dot_access__key__pb2.ListAccessKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateAccessKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/RotateAccessKey',
+            cohort_dot_v1_dot_access__key__pb2.RotateAccessKeyRequest.SerializeToString,
+            cohort_dot_v1_dot_access__key__pb2.RotateAccessKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeAccessKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/RevokeAccessKey',
+            cohort_dot_v1_dot_access__key__pb2.RevokeAccessKeyRequest.SerializeToString,
+            cohort_dot_v1_dot_access__key__pb2.RevokeAccessKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/CreateServiceAccount',
+            cohort_dot_v1_dot_service__account__pb2.CreateServiceAccountRequest.SerializeToString,
+            cohort_dot_v1_dot_service__account__pb2.CreateServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListServiceAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/ListServiceAccounts',
+            cohort_dot_v1_dot_service__account__pb2.ListServiceAccountsRequest.SerializeToString,
+            cohort_dot_v1_dot_service__account__pb2.ListServiceAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/RevokeServiceAccount',
+            cohort_dot_v1_dot_service__account__pb2.RevokeServiceAccountRequest.SerializeToString,
+            cohort_dot_v1_dot_service__account__pb2.RevokeServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTeams(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/ListTeams',
+            cohort_dot_v1_dot_team__pb2.ListTeamsRequest.SerializeToString,
+            cohort_dot_v1_dot_team__pb2.ListTeamsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTeam(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/GetTeam',
+            cohort_dot_v1_dot_team__pb2.GetTeamRequest.SerializeToString,
+            cohort_dot_v1_dot_team__pb2.GetTeamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,10 +56,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Sample: {"reason":"CREDENTIAL_REJECTED","domain":"cohort"}
     """
-    ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 10
-    """The access key is valid and does not have the scope that the rpc needs.
+    ERROR_REASON_CREDENTIAL_UNVERIFIABLE: _ErrorReason.ValueType  # 4
+    """Who issued the credential cannot be asked whether it is valid, so nobody knows.
 
-    Code: PERMISSION_DENIED. Do: Use an access key with this scope.
+    Code: UNAVAILABLE. Do: Retry in some seconds. Details: A RetryInfo.
+
+    Sample: {"reason":"CREDENTIAL_UNVERIFIABLE","domain":"cohort"}
+    """
+    ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 10
+    """The credential is valid and does not have the scope that the rpc needs.
+
+    Code: PERMISSION_DENIED. Do: Use a credential with this scope.
 
     Sample: {"reason":"SCOPE_MISSING","domain":"cohort","metadata":{"scope":"embed"}}
     """
@@ -406,6 +413,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Sample: {"reason":"REQUEST_ID_REUSED","domain":"cohort","metadata":{"request_id":"6f1b2c9e-0d3a-4a57"}}
     """
+    ERROR_REASON_CREDENTIAL_UNKNOWN: _ErrorReason.ValueType  # 103
+    """No access key or service account has this id.
+
+    Code: NOT_FOUND. Do: Look the id up with ListAccessKeys or ListServiceAccounts. Details: A BadRequest names
+    the field `id`.
+
+    Sample: {"reason":"CREDENTIAL_UNKNOWN","domain":"cohort","metadata":{"id":"2Bq7ZkP0aXcV"}}
+    """
+    ERROR_REASON_CREDENTIAL_NOT_ACTIVE: _ErrorReason.ValueType  # 104
+    """The access key is not active, so nothing can take its place: it is expired, revoked, or replaced already.
+
+    Code: FAILED_PRECONDITION. Do: Make a new one with CreateAccessKey, or rotate the one that replaced it.
+    Details: A BadRequest names the field `id`.
+
+    Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
+    "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, stable names for programs. A comment tells what happened, the gRPC code, what the caller should
@@ -439,10 +463,17 @@ retry does not help.
 
 Sample: {"reason":"CREDENTIAL_REJECTED","domain":"cohort"}
 """
-ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 10
-"""The access key is valid and does not have the scope that the rpc needs.
+ERROR_REASON_CREDENTIAL_UNVERIFIABLE: ErrorReason.ValueType  # 4
+"""Who issued the credential cannot be asked whether it is valid, so nobody knows.
 
-Code: PERMISSION_DENIED. Do: Use an access key with this scope.
+Code: UNAVAILABLE. Do: Retry in some seconds. Details: A RetryInfo.
+
+Sample: {"reason":"CREDENTIAL_UNVERIFIABLE","domain":"cohort"}
+"""
+ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 10
+"""The credential is valid and does not have the scope that the rpc needs.
+
+Code: PERMISSION_DENIED. Do: Use a credential with this scope.
 
 Sample: {"reason":"SCOPE_MISSING","domain":"cohort","metadata":{"scope":"embed"}}
 """
@@ -788,5 +819,22 @@ Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new adjustment. Detail
 field `request_id`.
 
 Sample: {"reason":"REQUEST_ID_REUSED","domain":"cohort","metadata":{"request_id":"6f1b2c9e-0d3a-4a57"}}
+"""
+ERROR_REASON_CREDENTIAL_UNKNOWN: ErrorReason.ValueType  # 103
+"""No access key or service account has this id.
+
+Code: NOT_FOUND. Do: Look the id up with ListAccessKeys or ListServiceAccounts. Details: A BadRequest names
+the field `id`.
+
+Sample: {"reason":"CREDENTIAL_UNKNOWN","domain":"cohort","metadata":{"id":"2Bq7ZkP0aXcV"}}
+"""
+ERROR_REASON_CREDENTIAL_NOT_ACTIVE: ErrorReason.ValueType  # 104
+"""The access key is not active, so nothing can take its place: it is expired, revoked, or replaced already.
+
+Code: FAILED_PRECONDITION. Do: Make a new one with CreateAccessKey, or rotate the one that replaced it.
+Details: A BadRequest names the field `id`.
+
+Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
+"metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,63 @@
+"""Makes what identifies callers, and keeps it up to date with the config and the database."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from service.books.books import Books
+from service.books.errors import BooksUnavailable
+from service.config import ConfigError
+from service.identity.authenticator import Authenticator
+from service.identity.identities import Identities
+from service.identity.principal import Principal
+from service.identity.service_accounts import Expected, ServiceAccounts
+from service.identity.spiffe import SpiffeIds
+from service.identity.token_cache import TokenCache
+from service.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """Everything that identifies callers."""
+
+    authenticator: Authenticator
+    identities: Identities
+    accounts: ServiceAccounts
+    spiffe_ids: SpiffeIds
+
+    def take_over(self, snapshot: Snapshot) -> None:
+        """Takes a config that is about to come into force."""
+        identity = snapshot.loaded.config.identity
+        self.accounts.expected = Expected(identity.audience, identity.organisation)
+        self.spiffe_ids.know(
+            {
+                spiffe_id: Principal(
+                    each.team, each.name, each.scopes, "mtls", spiffe_id, each.models, each.max_tokens_per_call
+                )
+                for spiffe_id, each in identity.spiffe_ids.items()
+            }
+        )
+        self.identities.take_over(snapshot.loaded.config.environment, snapshot.peppers)
+
+
+@contextlib.asynccontextmanager
+async def authentication(books: Books) -> AsyncIterator[Authentication]:
+    """Reads who may call, and follows it inside the context.
+
+    Raises:
+        ConfigError: The database cannot be read.
+    """
+    cache = TokenCache()
+    identities = Identities(books, cache.clear)
+    try:
+        await identities.refresh()
+    except BooksUnavailable as error:
+        raise ConfigError([f"books.database: {error}"]) from None
+    accounts = ServiceAccounts(lambda: identities.accounts)
+    spiffe_ids = SpiffeIds()
+    following = asyncio.create_task(identities.follow())
+    try:
+        yield Authentication(Authenticator(identities, accounts, spiffe_ids, cache), identities, accounts, spiffe_ids)
+    finally:
+        following.cancel()

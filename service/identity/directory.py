@@ -1,0 +1,77 @@
+"""What the database says of who may call, read whole: access keys and service accounts as they are checked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from service.identity.access_keys import AccessKeyRecord
+from service.identity.principal import Method, Principal
+from service.storage.database import Transaction
+
+_VERSION = "SELECT version FROM identity_version WHERE one = 1"
+_ACCESS_KEYS = """
+SELECT id, digest, pepper_version, team, name, scopes, models, max_tokens_per_call, expires_at_us, revoked_at_us
+FROM access_key WHERE expires_at_us > clock_us() - 2592000000000"""
+_ACCOUNTS = """
+SELECT id, team, name, scopes, models, max_tokens_per_call, public_key, algorithm, revoked_at_us FROM service_account"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccountRecord:
+    """What is kept of a service account; nothing in it gives access."""
+
+    id: str
+    public_key: str
+    """PEM, SubjectPublicKeyInfo."""
+    algorithm: str
+    """EdDSA or ES256."""
+    principal: Principal
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Everyone whom the database knows, as of one version."""
+
+    version: int = 0
+    access_keys: tuple[AccessKeyRecord, ...] = ()
+    """Those expired for 30 days are left out: they are unknown then."""
+    accounts: dict[str, ServiceAccountRecord] = field(default_factory=dict)
+
+
+async def read_directory(tx: Transaction, known_version: int) -> Directory | None:
+    """Reads the directory; None if it still is the version that is known."""
+    ((version,),) = await tx.fetch(_VERSION)
+    if version == known_version:
+        return None
+    keys = [_access_key(*row) for row in await tx.fetch(_ACCESS_KEYS)]
+    accounts = [_account(*row) for row in await tx.fetch(_ACCOUNTS)]
+    return Directory(version, tuple(keys), {account.id: account for account in accounts})
+
+
+def _access_key(
+    key_id: str, digest: bytes, pepper_version: str, team: str, name: str, scopes: str, models: str,
+    max_tokens: int | None, expires_at_us: int, revoked_at_us: int,
+) -> AccessKeyRecord:  # fmt: skip
+    principal = _principal(key_id, team, name, scopes, models, max_tokens, "access_key")
+    return AccessKeyRecord(key_id, digest, pepper_version, principal, expires_at_us / 1e6, revoked_at_us > 0)
+
+
+def _account(
+    account_id: str, team: str, name: str, scopes: str, models: str, max_tokens: int | None, public_key: str,
+    algorithm: str, revoked_at_us: int,
+) -> ServiceAccountRecord:  # fmt: skip
+    principal = _principal(account_id, team, name, scopes, models, max_tokens, "service_account")
+    return ServiceAccountRecord(account_id, public_key, algorithm, principal, revoked_at_us > 0)
+
+
+def _principal(
+    credential_id: str, team: str, name: str, scopes: str, models: str, max_tokens: int | None, method: Method
+) -> Principal:
+    return Principal(team, name, _names(scopes), method, credential_id, _names(models), max_tokens)
+
+
+def _names(text: str) -> frozenset[str]:
+    names: list[Any] = orjson.loads(text)
+    return frozenset(names)

@@ -1,0 +1,73 @@
+"""The directory in force in this process: followed in the database, and ready to be looked up in memory.
+
+A change is in force everywhere within `INTERVAL_S` and the time of a read; in the process that made it, at once.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from service.books.books import Books
+from service.books.errors import BooksUnavailable
+from service.identity.access_keys import AccessKeys
+from service.identity.directory import Directory, ServiceAccountRecord, read_directory
+
+INTERVAL_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class Identities:
+    """Who is known.
+
+    Args:
+        books: Where the directory is kept.
+        changed: Called when another directory, or other peppers, have come into force.
+    """
+
+    def __init__(self, books: Books, changed: Callable[[], None]) -> None:
+        self._books = books
+        self._changed = changed
+        self._directory = Directory()
+        self._environment = ""
+        self._peppers: Mapping[str, bytes] = {}
+        self.access_keys = AccessKeys("", {}, ())
+
+    @property
+    def accounts(self) -> Mapping[str, ServiceAccountRecord]:
+        """Every service account by its id."""
+        return self._directory.accounts
+
+    def take_over(self, environment: str, peppers: Mapping[str, bytes]) -> None:
+        """Takes what the config says of access keys into force."""
+        self._environment, self._peppers = environment, peppers
+        self._renew(self._directory)
+
+    async def refresh(self) -> None:
+        """Takes the database's directory into force, if it is a newer one.
+
+        Raises:
+            BooksUnavailable: The database does not answer.
+        """
+        known = self._directory.version
+        directory = await self._books.read(lambda tx: read_directory(tx, known))
+        # Of two that were read at the same time the older one may come last.
+        if directory is not None and directory.version > self._directory.version:
+            self._renew(directory)
+
+    async def follow(self) -> None:
+        """Refreshes again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            try:
+                await self.refresh()
+            except BooksUnavailable as error:  # no call that costs begins now, either
+                _log.warning("identities not read", problem=str(error))
+            except Exception as error:  # the next look may be better
+                _log.error("identities not read", exc_info=error)
+
+    def _renew(self, directory: Directory) -> None:
+        self._directory = directory
+        self.access_keys = AccessKeys(self._environment, self._peppers, directory.access_keys)
+        self._changed()

@@ -1,0 +1,29 @@
+"""Why a credential is not accepted.
+
+    IdentityError
+    ├── CredentialRefused          it is not valid, and no retry makes it so
+    └── CredentialUndecided        who issued it cannot be asked now
+
+What they say is for the log and the audit trail: a caller gets one and the same answer, whatever was wrong.
+"""
+
+
+class IdentityError(Exception):
+    """A credential that gives no access.
+
+    Attributes:
+        why: For operators; never holds a part of a secret. What the caller wrote stands in it only where it names a
+            credential.
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+class CredentialRefused(IdentityError):
+    """Malformed, unknown, expired, revoked, or not for this service."""
+
+
+class CredentialUndecided(IdentityError):
+    """Whether it is valid is not known, for its issuer does not answer."""
