@@ -1,11 +1,15 @@
 """A team's Cohere key in memory, and the one place that renews it from its source."""
 
 import asyncio
+import time
 from typing import Never
 
 from clients.errors import Billing, SecretMissing, UpstreamError
 from clients.secrets.source import SecretSource
 from cohort.v1 import error_reason_pb2 as reasons
+
+_TAKEN = 200
+_REFUSALS = frozenset({401, 403})
 
 
 class CohereKey:
@@ -13,13 +17,15 @@ class CohereKey:
 
     Attributes:
         version: Counts the different values seen since the start; safe to log.
+        read_at_us: When it was read first.
     """
 
-    __slots__ = ("_value", "version")
+    __slots__ = ("_value", "read_at_us", "version")
 
     def __init__(self, value: str, version: int) -> None:
         self._value = value
         self.version = version
+        self.read_at_us = time.time_ns() // 1000
 
     def authorization(self) -> str:
         """The value of the Authorization header; MUST NOT be kept or logged."""
@@ -49,6 +55,7 @@ class KeyRing:
     def __init__(self, source: SecretSource) -> None:
         self.source = source
         self._current: CohereKey | None = None
+        self._rejected: CohereKey | None = None
         self._problem = "not read yet"
         self._renewal = asyncio.Lock()
         self.renew()
@@ -71,6 +78,28 @@ class KeyRing:
     def problem(self) -> str:
         """Why the source could not be read the last time, or ""; names the source, never the value."""
         return self._problem
+
+    @property
+    def in_use(self) -> CohereKey | None:
+        """The version that `current` gives, or None."""
+        return self._current
+
+    @property
+    def rejected(self) -> bool:
+        """Whether Cohere has refused the version in use, and not taken it since."""
+        return self._rejected is not None and self._rejected is self._current
+
+    def answered(self, key: CohereKey, status: int | None) -> None:
+        """Keeps what Cohere's answer says of a version.
+
+        Args:
+            key: What was sent.
+            status: Cohere's HTTP status; None if none came. Of others than 200, 401 and 403 nothing follows.
+        """
+        if status in _REFUSALS:
+            self._rejected = key
+        elif status == _TAKEN and self._rejected is key:
+            self._rejected = None
 
     def renew(self) -> bool:
         """Reads the source again; True if that changed the current version."""

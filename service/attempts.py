@@ -133,11 +133,13 @@ class Attempts:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
             except UpstreamError as error:
+                client.keys.answered(slot.key, error.status)
                 await self._failed(call, client, slot, quote, budget, admitted, error)
                 raise
             except BaseException as error:
                 self._books.submit(self._ended(call, quote, admitted, _broken_off(call, slot, error)))
                 raise
+            client.keys.answered(slot.key, 200)
             await self._settle(call, quote, budget, admitted, _answered(call, quote, answered))
         finally:
             call.slot = None

@@ -28,11 +28,22 @@ def team_asked(call: Call, request: AsksForTeams) -> str | None:
     Raises:
         ScopeMissing: Any but the caller's own needs the scope `admin`.
     """
+    if not request.all_teams:
+        return one_team_asked(call, request.team)
+    _require_operator(call)
+    return None
+
+
+def one_team_asked(call: Call, team: str) -> str:
+    """The team that a request names, by default the caller's own.
+
+    Raises:
+        ScopeMissing: Any but the caller's own needs the scope `admin`.
+    """
     own = call.caller.team
-    team = None if request.all_teams else request.team or own
-    if team != own and ADMIN not in call.caller.scopes:
-        raise ScopeMissing(f"{call.rpc} for other teams", ADMIN)
-    return team
+    if team not in {"", own}:
+        _require_operator(call)
+    return team or own
 
 
 def require_valid(violations: list[Violation]) -> None:
@@ -73,6 +84,11 @@ def place_of(page_token: str, shape: tuple[type[int | str], ...]) -> list[Any]:
         violation = Violation("page_token", ViolationReason.UNKNOWN_VALUE, "is not a next_page_token of this method")
         raise RequestInvalid([violation])
     return place
+
+
+def _require_operator(call: Call) -> None:
+    if ADMIN not in call.caller.scopes:
+        raise ScopeMissing(f"{call.rpc} for other teams", ADMIN)
 
 
 def _is_storable(part: int | str) -> bool:

@@ -4,10 +4,13 @@ from tests.unit.validation.tables import Members, Row
 
 QUARTER, NEXT = "2026-11-21T12:45:00Z", "2026-11-21T13:00:00Z"
 
-_WHOSE_ROWS = [
-    Row("a team and all", {"team": "search", "all_teams": True}, [("all_teams", "CONFLICT")]),
+_TEAM_ROWS = [
     Row("a team of 65 characters", {"team": "a" * 65}, [("team", "TOO_LARGE")]),
     Row("a team in another script", {"team": "équipe"}, [("team", "INVALID_CHARACTERS")]),
+]
+_WHOSE_ROWS = [
+    Row("a team and all", {"team": "search", "all_teams": True}, [("all_teams", "CONFLICT")]),
+    *_TEAM_ROWS,
 ]
 _WINDOW_ROWS = [
     Row("an end before its start", {"start_time": NEXT, "end_time": QUARTER}, [("end_time", "OUT_OF_RANGE")]),
@@ -93,6 +96,12 @@ AUDIT_ROWS = [
     Row("a reason of two lines", {"reason": "BUDGET\nSPENT"}, [("reason", "INVALID_CHARACTERS")]),
 ]
 
+GET_TEAM_ROWS = _TEAM_ROWS
+LIST_TEAMS_ROWS = [
+    *_PAGE_ROWS,
+    Row("101 teams", {"page_size": 101}, [("page_size", "OUT_OF_RANGE")]),
+]
+
 PASSING_USAGES: dict[str, Members] = {
     "nothing set": {},
     "one team": {"team": "search"},
@@ -132,4 +141,9 @@ PASSING_AUDITS: dict[str, Members] = {
         "page_size": 1_000,
         "page_token": "abc",
     },
+}
+PASSING_TEAMS: dict[str, Members] = {"one's own team": {}, "a team": {"team": "search"}}
+PASSING_TEAM_LISTS: dict[str, Members] = {
+    "nothing set": {},
+    "a page": {"page_size": 100, "page_token": "a" * 500},
 }

@@ -12,13 +12,16 @@ from cohort.v1.chat_pb2 import ChatRequest
 from cohort.v1.embed_pb2 import EmbedRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
 from cohort.v1.rerank_pb2 import RerankRequest
+from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 from service.validation import (
     Violation,
     violations_of_adjust_budget,
     violations_of_chat,
     violations_of_embed,
+    violations_of_get_team,
     violations_of_get_usage,
     violations_of_list_audit,
+    violations_of_list_teams,
     violations_of_rerank,
     violations_of_set_frozen,
 )
@@ -79,6 +82,14 @@ def list_audit(members: Members) -> ListAuditRecordsRequest:
     return ParseDict({**members}, ListAuditRecordsRequest())
 
 
+def list_teams(members: Members) -> ListTeamsRequest:
+    return ParseDict({**members}, ListTeamsRequest())
+
+
+def get_team(members: Members) -> GetTeamRequest:
+    return ParseDict({**members}, GetTeamRequest())
+
+
 def violations_of(request: Message) -> list[Violation]:
     match request:
         case ChatRequest():
@@ -95,6 +106,10 @@ def violations_of(request: Message) -> list[Violation]:
             return violations_of_set_frozen(request)
         case ListAuditRecordsRequest():
             return violations_of_list_audit(request)
+        case ListTeamsRequest():
+            return violations_of_list_teams(request)
+        case GetTeamRequest():
+            return violations_of_get_team(request)
         case _:
             raise TypeError(request)
 

@@ -24,6 +24,7 @@ from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ContentBlock, Tool
 from cohort.v1.embed_pb2 import EmbedRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
 from cohort.v1.rerank_pb2 import RerankRequest
+from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 from service.validation import (
     Violation,
     ViolationReason,
@@ -38,7 +39,14 @@ from tests.unit.validation.tables import Row, chat, embed, found_in, rerank, vio
 
 SECRET = "Secret-\u00fc\x00-words"
 COHERE_TYPES: list[type[Message]] = [ChatRequest, EmbedRequest, RerankRequest]
-OWN_TYPES: list[type[Message]] = [GetUsageRequest, AdjustBudgetRequest, SetTeamFrozenRequest, ListAuditRecordsRequest]
+OWN_TYPES: list[type[Message]] = [
+    GetUsageRequest,
+    AdjustBudgetRequest,
+    SetTeamFrozenRequest,
+    ListAuditRecordsRequest,
+    ListTeamsRequest,
+    GetTeamRequest,
+]
 REQUEST_TYPES = [*COHERE_TYPES, *OWN_TYPES]
 FOR_COHERE = st.one_of(*(anything(request.DESCRIPTOR) for request in COHERE_TYPES))
 ANY_REQUEST = FOR_COHERE | st.one_of(*(anything(request.DESCRIPTOR) for request in OWN_TYPES))

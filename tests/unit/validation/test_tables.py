@@ -11,10 +11,14 @@ from tests.unit.validation.operator_rows import (
     ADJUST_ROWS,
     AUDIT_ROWS,
     FREEZE_ROWS,
+    GET_TEAM_ROWS,
     GET_USAGE_ROWS,
+    LIST_TEAMS_ROWS,
     PASSING_ADJUSTMENTS,
     PASSING_AUDITS,
     PASSING_FREEZES,
+    PASSING_TEAM_LISTS,
+    PASSING_TEAMS,
     PASSING_USAGES,
 )
 from tests.unit.validation.passing_rows import PASSING_CHATS, PASSING_EMBEDS, PASSING_RERANKS
@@ -25,8 +29,10 @@ from tests.unit.validation.tables import (
     chat,
     embed,
     found_in,
+    get_team,
     get_usage,
     list_audit,
+    list_teams,
     rerank,
     set_frozen,
 )
@@ -40,6 +46,8 @@ REFUSED = [
     *((adjust_budget, row) for row in ADJUST_ROWS),
     *((set_frozen, row) for row in FREEZE_ROWS),
     *((list_audit, row) for row in AUDIT_ROWS),
+    *((list_teams, row) for row in LIST_TEAMS_ROWS),
+    *((get_team, row) for row in GET_TEAM_ROWS),
 ]
 PASSING = [
     *((chat, what, members) for what, members in PASSING_CHATS.items()),
@@ -49,6 +57,8 @@ PASSING = [
     *((adjust_budget, what, members) for what, members in PASSING_ADJUSTMENTS.items()),
     *((set_frozen, what, members) for what, members in PASSING_FREEZES.items()),
     *((list_audit, what, members) for what, members in PASSING_AUDITS.items()),
+    *((list_teams, what, members) for what, members in PASSING_TEAM_LISTS.items()),
+    *((get_team, what, members) for what, members in PASSING_TEAMS.items()),
 ]
 
 

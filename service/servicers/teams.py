@@ -1,0 +1,114 @@
+"""ListTeams and GetTeam: validate → whose → policy, budget and Cohere key of each → answer."""
+
+from collections.abc import Sequence
+
+from clients.cohere_key import KeyRing
+from cohort.v1 import team_pb2
+from cohort.v1.team_pb2 import (
+    CohereKeyHealth,
+    CohereKeyState,
+    GetTeamRequest,
+    GetTeamResponse,
+    ListTeamsRequest,
+    ListTeamsResponse,
+    Team,
+    TeamPolicy,
+)
+from service.books.books import Books
+from service.books.errors import TeamUnknown
+from service.books.operations import Held
+from service.books.standings import standings
+from service.call import Call, current_call
+from service.context import Context
+from service.identity.scopes import ADMIN
+from service.policy import Policy
+from service.servicers.asking import one_team_asked, page_token_of, place_of, require_valid
+from service.servicers.budget import fill_budget
+from service.storage.database import Transaction
+from service.validation import violations_of_get_team, violations_of_list_teams
+
+TEAMS_DEFAULT = 50
+
+_INT32_MAX = 2**31 - 1
+
+
+class TeamServicer:
+    """The part of AdminService that shows teams.
+
+    Args:
+        books: Where their budgets are.
+    """
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def ListTeams(self, request: ListTeamsRequest, _: Context) -> ListTeamsResponse:
+        """Lists teams, those that the caller may see, by name."""
+        call = current_call()
+        require_valid(violations_of_list_teams(request))
+        seen = sorted(call.snapshot.policies) if ADMIN in call.caller.scopes else [call.caller.team]
+        if request.page_token:
+            (last,) = place_of(request.page_token, (str,))
+            seen = [name for name in seen if name > last]
+        names = seen[: request.page_size or TEAMS_DEFAULT]
+        response = ListTeamsResponse()
+        for name, held in (await self._standings(call, names)).items():
+            _fill_team(response.teams.add(), call, name, held)
+        if len(names) < len(seen):
+            response.next_page_token = page_token_of([names[-1]])
+        return response
+
+    async def GetTeam(self, request: GetTeamRequest, _: Context) -> GetTeamResponse:
+        """Shows one team."""
+        call = current_call()
+        require_valid(violations_of_get_team(request))
+        name = one_team_asked(call, request.team)
+        if name not in call.snapshot.policies:
+            raise TeamUnknown(name)
+        held = await self._standings(call, [name])
+        response = GetTeamResponse()
+        _fill_team(response.team, call, name, held[name])
+        return response
+
+    async def _standings(self, call: Call, names: Sequence[str]) -> dict[str, Held]:
+        """Of all of them in one read."""
+        zones = {name: call.snapshot.budget_of(name).zone for name in names}
+
+        async def look(tx: Transaction) -> dict[str, Held]:
+            return await standings(tx, zones)
+
+        return await self._books.read(look) if zones else {}
+
+
+def _fill_team(team: Team, call: Call, name: str, held: Held) -> None:
+    snapshot = call.snapshot
+    team.name = name
+    _fill_policy(team.policy, snapshot.policy_of(name))
+    fill_budget(team.budget, name, snapshot.budget_of(name), held)
+    _fill_key(team.cohere_key, snapshot.client_of(name).keys)
+
+
+def _fill_policy(told: TeamPolicy, policy: Policy) -> None:
+    told.endpoints.extend(sorted(policy.endpoints))
+    told.models.extend(sorted(policy.models))
+    told.max_tokens_per_call = policy.max_tokens_per_call
+    if policy.max_input_tokens_per_call is not None:
+        # More than any message holds: the contract's number cannot say more, and need not.
+        told.max_input_tokens_per_call = min(policy.max_input_tokens_per_call, _INT32_MAX)
+
+
+def _fill_key(health: CohereKeyHealth, keys: KeyRing) -> None:
+    key = keys.in_use
+    health.state = _state_of(keys)
+    health.problem = keys.problem
+    if key is not None:
+        health.version = key.version
+        health.read_time.FromMicroseconds(key.read_at_us)
+
+
+def _state_of(keys: KeyRing) -> CohereKeyState.ValueType:
+    if keys.in_use is None:
+        return team_pb2.COHERE_KEY_STATE_MISSING
+    if keys.rejected:
+        return team_pb2.COHERE_KEY_STATE_REJECTED
+    return team_pb2.COHERE_KEY_STATE_AVAILABLE
