@@ -8,7 +8,7 @@ import base64
 import json
 import re
 from collections.abc import Collection
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -78,7 +78,7 @@ def claims_of(
     return claims
 
 
-def fits(key: object, algorithm: str) -> bool:
+def fits(key: object, algorithm: str) -> TypeGuard[PublicKey]:
     """Whether a public key, of any kind there is, is what signatures of an algorithm are checked with."""
     match key:
         case RSAPublicKey():
