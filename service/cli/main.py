@@ -14,7 +14,7 @@ COMMANDS = (
     Command("serve", "service.cli.serve", "Serve what a config says; SIGHUP or a changed file reloads it."),
     Command("check", "service.cli.check", "Check a config as a start does, without serving."),
     Command("keys", "service.cli.keys", "Access keys, with which callers identify themselves."),
-    Command("teams", "service.cli.teams", "Freeze a team, or let it go again."),
+    Command("teams", "service.cli.teams", "What teams may use and have left; freeze one, or let it go again."),
     Command("budget", "service.cli.budget", "Correct what a budget says."),
     Command("usage", "service.cli.usage", "What teams have consumed and what it cost, what is left, and the prices."),
     Command("audit", "service.cli.audit", "Read, search, export and verify the audit trail."),

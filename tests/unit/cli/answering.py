@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, SetTeamFrozenRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
+from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 
 ACCESS_KEY = "an-access-key"
 _REQUESTS: dict[str, dict[str, type[Message]]] = {
@@ -21,6 +22,8 @@ _REQUESTS: dict[str, dict[str, type[Message]]] = {
         "SetTeamFrozen": SetTeamFrozenRequest,
         "AdjustBudget": AdjustBudgetRequest,
         "ListAuditRecords": ListAuditRecordsRequest,
+        "ListTeams": ListTeamsRequest,
+        "GetTeam": GetTeamRequest,
     },
 }
 

@@ -79,3 +79,27 @@ def test_what_cannot_be_a_key_is_refused_without_being_shown(value: str) -> None
 def test_a_reference_is_never_a_value(reference: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="env:NAME or file:PATH"):
         source_of(reference, environ={}, folder=tmp_path)
+
+
+def test_a_version_that_cohere_refuses_is_rejected_until_it_is_taken_or_another_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("one")
+    keys = KeyRing(FileSource(file))
+    first = keys.current()
+
+    def rejected_after(status: int | None) -> bool:
+        keys.answered(keys.current(), status)
+        return keys.rejected
+
+    assert not keys.rejected
+    assert rejected_after(401)
+    assert [rejected_after(status) for status in (None, 429, 500)] == [True] * 3
+    assert not rejected_after(200)
+    assert rejected_after(403)
+    file.write_text("two")
+    assert keys.renew()
+    assert not keys.rejected
+    keys.answered(first, 401)
+    assert not keys.rejected
+    assert keys.in_use is keys.current()
+    assert first.read_at_us <= keys.current().read_at_us

@@ -225,3 +225,12 @@ async def test_a_call_is_on_record_from_its_first_hold_on(attempts: Attempts, cl
 
     assert leaving.cancelled()
     assert [call.on_record for call in (early, refused, admitted, left)] == [False, False, True, True]
+
+
+async def test_what_cohere_says_of_the_key_is_kept(attempts: Attempts, client: TeamClient) -> None:
+    with pytest.raises(UpstreamError):
+        await attempts.run(new_call(), client, QUOTE, Once(refused_with(403)))
+    rejected = client.keys.rejected
+    await attempts.run(new_call(), client, QUOTE, Once())
+
+    assert (rejected, client.keys.rejected) == (True, False)
