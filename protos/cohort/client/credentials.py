@@ -1,10 +1,10 @@
-"""An access key → the metadata of every call.
+"""A credential, be it an access key or a bearer such as a JWT → the metadata of every call.
 
 Over TLS, call credentials are the best place for it: gRPC never sends them in the clear. On a plaintext
-channel, as to a service on the same machine, gRPC refuses them; there interceptors carry the key.
+channel, as to a service on the same machine, gRPC refuses them; there interceptors carry the credential.
 
-An access key is a string, or a function that returns the current one and is asked before each call, so that a
-key can be replaced while the channel lives. It must not block.
+It is a string, or a function that returns the current one and is asked before each call, so that it can be
+replaced or renewed while the channel lives. On an asyncio channel that function must not block.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,10 +14,11 @@ import grpc
 import grpc.aio
 
 AccessKey: TypeAlias = str | Callable[[], str]
+Bearer: TypeAlias = str | Callable[[], str]
 
-_HEADER = "x-api-key"
-_CREDENTIALS = frozenset({_HEADER, "authorization"})
+_CREDENTIALS = frozenset({"x-api-key", "authorization"})
 _Metadatum: TypeAlias = tuple[str, str | bytes]
+_Source: TypeAlias = Callable[[], tuple[str, str]]
 _Request = TypeVar("_Request")
 _Call = TypeVar("_Call")
 
@@ -28,7 +29,16 @@ def with_access_key(channel: grpc.Channel, access_key: AccessKey) -> grpc.Channe
     Raises:
         ValueError: The access key cannot stand in metadata. Raised by the call if a function returned it.
     """
-    return grpc.intercept_channel(channel, _Interceptor(_source(access_key)))
+    return grpc.intercept_channel(channel, _Interceptor(_access_keys(access_key)))
+
+
+def with_bearer(channel: grpc.Channel, bearer: Bearer) -> grpc.Channel:
+    """Returns *channel* with a bearer in the metadata of each call that brings no credential itself.
+
+    Raises:
+        ValueError: The bearer cannot stand in metadata. Raised by the call if a function returned it.
+    """
+    return grpc.intercept_channel(channel, _Interceptor(_bearers(bearer)))
 
 
 def access_key_interceptors(access_key: AccessKey) -> list[grpc.aio.ClientInterceptor]:
@@ -41,8 +51,16 @@ def access_key_interceptors(access_key: AccessKey) -> list[grpc.aio.ClientInterc
     Raises:
         ValueError: The access key cannot stand in metadata. Raised by the call if a function returned it.
     """
-    source = _source(access_key)
-    return [_AioUnaryInterceptor(source), _AioStreamInterceptor(source)]
+    return _aio_interceptors(_access_keys(access_key))
+
+
+def bearer_interceptors(bearer: Bearer) -> list[grpc.aio.ClientInterceptor]:
+    """Returns the interceptors of an asyncio channel that do what `with_bearer` does for a blocking one.
+
+    Raises:
+        ValueError: The bearer cannot stand in metadata. Raised by the call if a function returned it.
+    """
+    return _aio_interceptors(_bearers(bearer))
 
 
 def access_key_call_credentials(access_key: AccessKey) -> grpc.CallCredentials:
@@ -58,11 +76,20 @@ def access_key_call_credentials(access_key: AccessKey) -> grpc.CallCredentials:
     Raises:
         ValueError: The access key cannot stand in metadata. If a function returned it, the call fails.
     """
-    return grpc.metadata_call_credentials(_Plugin(_source(access_key)), name="cohort access key")
+    return grpc.metadata_call_credentials(_Plugin(_access_keys(access_key)), name="cohort access key")
+
+
+def bearer_call_credentials(bearer: Bearer) -> grpc.CallCredentials:
+    """Returns call credentials with a bearer, for TLS channels of either kind; see `access_key_call_credentials`.
+
+    Raises:
+        ValueError: The bearer cannot stand in metadata. If a function returned it, the call fails.
+    """
+    return grpc.metadata_call_credentials(_Plugin(_bearers(bearer)), name="cohort bearer")
 
 
 class _Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    def __init__(self, current: Callable[[], str]) -> None:
+    def __init__(self, current: _Source) -> None:
         self._current = current
 
     def intercept_unary_unary(
@@ -77,7 +104,7 @@ class _Interceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInter
 
 
 class _AioUnaryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, current: Callable[[], str]) -> None:
+    def __init__(self, current: _Source) -> None:
         self._current = current
 
     async def intercept_unary_unary(
@@ -91,7 +118,7 @@ class _AioUnaryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
 
 class _AioStreamInterceptor(grpc.aio.UnaryStreamClientInterceptor):
     # A class of its own: an asyncio channel takes each interceptor for one kind of call.
-    def __init__(self, current: Callable[[], str]) -> None:
+    def __init__(self, current: _Source) -> None:
         self._current = current
 
     async def intercept_unary_stream(
@@ -104,12 +131,12 @@ class _AioStreamInterceptor(grpc.aio.UnaryStreamClientInterceptor):
 
 
 class _Plugin(grpc.AuthMetadataPlugin):
-    def __init__(self, current: Callable[[], str]) -> None:
+    def __init__(self, current: _Source) -> None:
         self._current = current
 
     def __call__(self, _context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
         try:
-            metadata = ((_HEADER, self._current()),)
+            metadata = (self._current(),)
         except Exception as error:
             callback((), error)
         else:
@@ -119,7 +146,7 @@ class _Plugin(grpc.AuthMetadataPlugin):
 class _Details(grpc.ClientCallDetails):
     """The details of a call with the access key added; grpc offers no way to change its own."""
 
-    def __init__(self, details: grpc.ClientCallDetails, current: Callable[[], str]) -> None:
+    def __init__(self, details: grpc.ClientCallDetails, current: _Source) -> None:
         self.method = details.method
         self.timeout = details.timeout
         self.metadata = _with_credential(details.metadata or (), current)
@@ -128,7 +155,7 @@ class _Details(grpc.ClientCallDetails):
         self.compression = details.compression
 
 
-def _aio_details(details: grpc.aio.ClientCallDetails, current: Callable[[], str]) -> grpc.aio.ClientCallDetails:
+def _aio_details(details: grpc.aio.ClientCallDetails, current: _Source) -> grpc.aio.ClientCallDetails:
     return grpc.aio.ClientCallDetails(
         details.method,
         details.timeout,
@@ -138,23 +165,35 @@ def _aio_details(details: grpc.aio.ClientCallDetails, current: Callable[[], str]
     )
 
 
-def _with_credential(metadata: Iterable[_Metadatum], current: Callable[[], str]) -> tuple[_Metadatum, ...]:
+def _with_credential(metadata: Iterable[_Metadatum], current: _Source) -> tuple[_Metadatum, ...]:
     # The service refuses two credentials, so the one a call brings itself stands alone.
     items = tuple(metadata)
     if any(name.lower() in _CREDENTIALS for name, _ in items):
         return items
-    return (*items, (_HEADER, current()))
+    return (*items, current())
 
 
-def _source(access_key: AccessKey) -> Callable[[], str]:
-    if callable(access_key):
-        return lambda: _checked(access_key())
-    checked = _checked(access_key)
-    return lambda: checked
+def _aio_interceptors(current: _Source) -> list[grpc.aio.ClientInterceptor]:
+    return [_AioUnaryInterceptor(current), _AioStreamInterceptor(current)]
 
 
-def _checked(access_key: str) -> str:
-    # A key read from a file often ends in a newline, which grpc would refuse in words that do not tell why.
-    if not access_key or not access_key.isascii() or not access_key.isprintable() or " " in access_key:
-        raise ValueError("an access key is one word of ASCII, without spaces or a newline at its end")
-    return access_key
+def _access_keys(access_key: AccessKey) -> _Source:
+    return _source(access_key, "an access key", "x-api-key", "")
+
+
+def _bearers(bearer: Bearer) -> _Source:
+    return _source(bearer, "a bearer", "authorization", "Bearer ")
+
+
+def _source(credential: str | Callable[[], str], kind: str, header: str, scheme: str) -> _Source:
+    if callable(credential):
+        return lambda: (header, scheme + _checked(credential(), kind))
+    metadatum = (header, scheme + _checked(credential, kind))
+    return lambda: metadatum
+
+
+def _checked(credential: str, kind: str) -> str:
+    # One read from a file often ends in a newline, which grpc would refuse in words that do not tell why.
+    if not credential or not credential.isascii() or not credential.isprintable() or " " in credential:
+        raise ValueError(f"{kind} is one word of ASCII, without spaces or a newline at its end")
+    return credential
