@@ -4,4 +4,4 @@ import hypothesis
 
 hypothesis.settings.register_profile("prove", max_examples=2000, deadline=None)
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.idp.fixtures"]

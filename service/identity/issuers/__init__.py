@@ -1,0 +1,1 @@
+"""OAuth2 authorization servers: their keys, their answers, and what their tokens mean here."""
