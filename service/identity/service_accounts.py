@@ -57,7 +57,8 @@ class ServiceAccounts:
         accounts = self._accounts()
         if accounts is not self._known:
             self._known, self._keys = accounts, {}
-        account = accounts.get(peeked.claims["iss"]) if peeked is not None else None
+        account_id = peeked.claims.get("iss") if peeked is not None else None
+        account = accounts.get(account_id) if isinstance(account_id, str) else None
         if account is None:
             # Unnamed: whoever invents ids shall not fill the audit trail with them.
             raise CredentialRefused("token of an unknown service account")
