@@ -14,6 +14,7 @@ from service.identity.principal import Principal
 from service.identity.service_accounts import Expected, ServiceAccounts
 from service.identity.spiffe import SpiffeIds
 from service.identity.token_cache import TokenCache
+from service.identity.trust_domains import TrustDomains
 from service.snapshot import Snapshot
 
 
@@ -25,11 +26,13 @@ class Authentication:
     identities: Identities
     accounts: ServiceAccounts
     spiffe_ids: SpiffeIds
+    trust_domains: TrustDomains
 
     def take_over(self, snapshot: Snapshot) -> None:
         """Takes a config that is about to come into force."""
         identity = snapshot.loaded.config.identity
         self.accounts.expected = Expected(identity.audience, identity.organisation)
+        self.trust_domains.know(snapshot.bundles)
         self.spiffe_ids.know(
             {
                 spiffe_id: Principal(
@@ -55,9 +58,10 @@ async def authentication(books: Books) -> AsyncIterator[Authentication]:
     except BooksUnavailable as error:
         raise ConfigError([f"books.database: {error}"]) from None
     accounts = ServiceAccounts(lambda: identities.accounts)
-    spiffe_ids = SpiffeIds()
+    spiffe_ids, trust_domains = SpiffeIds(), TrustDomains()
+    authenticator = Authenticator(identities, accounts, spiffe_ids, cache)
     following = asyncio.create_task(identities.follow())
     try:
-        yield Authentication(Authenticator(identities, accounts, spiffe_ids, cache), identities, accounts, spiffe_ids)
+        yield Authentication(authenticator, identities, accounts, spiffe_ids, trust_domains)
     finally:
         following.cancel()

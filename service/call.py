@@ -38,6 +38,8 @@ class Call:
     started_ns: int = field(default_factory=time.perf_counter_ns)
     principal: Principal | None = None
     credential_problem: str = ""
+    certificate: str = ""
+    """The SPIFFE id of the connection's client certificate, whichever credential identifies the caller."""
     model: str = ""
     request_bytes: int = 0
     attempts: int = 0

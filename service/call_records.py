@@ -51,6 +51,8 @@ def admission_of(call: Call, quote: Quote, budget: BudgetTerms) -> Admission:
         "hold_nanos": quote.hold_nanos, "price_version": quote.price_version, "cohere_key_version": call.key_version,
         "request": call.content,
     }  # fmt: skip
+    if call.certificate:
+        facts["certificate"] = call.certificate
 
     def intent(period: Period) -> bytes:
         return orjson.dumps({**facts, "period_start_us": period.start_us})
@@ -112,6 +114,8 @@ def _answer(call: Call, outcome: Outcome, usages: tuple[Usage, ...], *, corrects
         facts |= {"principal": who.name, "method": who.method, "credential_id": who.credential_id}
     if call.credential_problem:
         facts["credential_problem"] = call.credential_problem
+    if call.certificate:
+        facts["certificate"] = call.certificate
     if call.endpoint:
         facts["endpoint"] = call.endpoint
     if call.model:

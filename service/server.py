@@ -15,7 +15,7 @@ import structlog
 from clients.teams import FloatTrust
 from clients.transport import Transport, TransportLimits
 from cohort.v1 import admin_service_pb2, gateway_service_pb2
-from service import process, reflection
+from service import ports, process, reflection
 from service.address import host_of, is_loopback
 from service.attempts import Attempts
 from service.audit_keys import audit_keys_of
@@ -27,6 +27,8 @@ from service.config import Config, ConfigError, LoadedConfig
 from service.context import Context
 from service.drain import Drain
 from service.health import Health
+from service.identity.peer import Peers, no_peer
+from service.identity.trust_domains import TrustDomains
 from service.interceptors.audit import AuditInterceptor
 from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
@@ -41,7 +43,6 @@ from service.snapshot import BudgetTerms, Snapshot, require_small_moves, snapsho
 from service.status import Outcome
 from service.telemetry import log
 from service.telemetry.metrics import Metrics
-from service.tls import Certificate
 from service.transport_options import STREAM_DEADLINE_MAX_S, deadline_s_of, options_of
 from service.watch import watch
 
@@ -59,11 +60,23 @@ ATTEMPT_MARGIN_S = 60.0
 _log = structlog.get_logger()
 
 
+async def _absent(*_: object) -> None:
+    raise NotImplementedError
+
+
+_COMING = (
+    *("CreateAccessKey", "ListAccessKeys", "RotateAccessKey", "RevokeAccessKey"),
+    *("CreateServiceAccount", "ListServiceAccounts", "RevokeServiceAccount", "ListTeams", "GetTeam"),
+)
+_Coming = type("_Coming", (), {"__slots__": (), **{name: staticmethod(_absent) for name in _COMING}})
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A service that answers."""
 
     port: int
+    mtls_port: int | None
     metrics_port: int | None
     reloader: Reloader
     health: Health
@@ -91,13 +104,15 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
         reloader, kept, authentic = await _opened(loaded, metrics, health, stack)
         chain, drain, server = await _wired(reloader, kept, authentic, metrics, log.CallLog(log_stream), stack)
         await health.open(server)
-        port = _bind(server, loaded)
+        port, mtls_port = ports.bind(server, loaded, authentic.trust_domains)
         metrics_port = _serve_metrics(loaded.config, metrics, stack)
         await server.start()
         stack.push_async_callback(_stop, server, health, chain, drain, loaded.config.server.drain_seconds)
         _start_tasks(stack, reloader, metrics, health, kept)
-        _log.info("serving", listen=loaded.config.server.listen, port=port, metrics_port=metrics_port)
-        yield Running(port, metrics_port, reloader, health, kept)
+        _follow_bundles(stack, authentic.trust_domains)
+        open_ports = {"port": port, "mtls_port": mtls_port, "metrics_port": metrics_port}
+        _log.info("serving", listen=loaded.config.server.listen, **open_ports)
+        yield Running(port, mtls_port, metrics_port, reloader, health, kept)
 
 
 async def _opened(
@@ -150,19 +165,21 @@ async def _wired(
     transport = await stack.enter_async_context(Transport(_limits(config)))
     tracing = _tracing(config, stack)
     attempts = Attempts(kept.books, budget_of, metrics, kept.alerts, strict=config.books.strict)
+    peer_of = no_peer if config.server.mtls is None else Peers(authentic.trust_domains).peer_of
     interceptors: Sequence[Interceptor] = (
         ErrorInterceptor(),  # outermost: `abort` sends the answer, so it comes after the record
         TelemetryInterceptor(metrics, tracing),  # counts refusals too, and the audit's own failures
         audit,  # refusals are recorded, hence outside the check of credentials
-        AuthInterceptor(authentic.authenticator, lambda _: None),  # innermost: whoever it refuses is refused before the body is received
+        # Innermost: whoever it refuses is refused before the body is received.
+        AuthInterceptor(authentic.authenticator, peer_of),
     )
     chain = Chain(interceptors, SERVICES, _opener(reloader))
     server = grpc.aio.server(interceptors=(chain,), options=options_of(config.server))
     options = RpcOptions(config.server.body_timeout_seconds)
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
-    add_service(server, GATEWAY, gateway, options)
-    add_service(server, ADMIN, AdminServicer(kept.books), options)
+    add_service(server, GATEWAY, (gateway,), options)
+    add_service(server, ADMIN, (AdminServicer(kept.books), _Coming()), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server
@@ -224,16 +241,9 @@ def _opener(reloader: Reloader) -> OpenCall:
     return open_call
 
 
-def _bind(server: grpc.aio.Server, loaded: LoadedConfig) -> int:
-    listen = loaded.config.server.listen
-    tls = loaded.config.server.tls
-    try:
-        if tls is None:
-            return server.add_insecure_port(listen)
-        certificate = Certificate(loaded.path(tls.certificate_file), loaded.path(tls.private_key_file))
-        return server.add_secure_port(listen, certificate.credentials())
-    except RuntimeError:
-        raise ConfigError([f"server.listen: {listen} cannot be bound"]) from None
+def _follow_bundles(stack: contextlib.AsyncExitStack, trust_domains: TrustDomains) -> None:
+    # Handshakes look for themselves; this is for the connections that there are.
+    stack.callback(asyncio.create_task(watch(trust_domains.files, trust_domains.look)).cancel)
 
 
 def _serve_metrics(config: Config, metrics: Metrics, stack: contextlib.AsyncExitStack) -> int | None:

@@ -12,6 +12,8 @@ from clients.cohere_key import KeyRing
 from clients.errors import SecretMissing
 from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, TeamConfig
+from service.followed import FileUnusable, problem_of
+from service.identity.bundle import Bundle, bundle_of
 from service.money import nanos_of_usd
 from service.policy import Policy
 from service.pricing import book as price_book
@@ -41,6 +43,8 @@ class Snapshot:
     """From which cost on, in nano-USD, a single call is told of."""
     peppers: dict[str, bytes] = field(repr=False)
     """Pepper version → pepper."""
+    bundles: dict[str, Bundle]
+    """Trust domain → its authorities."""
 
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
@@ -60,22 +64,24 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
 
     Args:
         loaded: The config.
-        before: The snapshot in force, whose Cohere keys in memory stay if their reference did not change, and from
-            whose prices the new ones do not move far.
+        before: The snapshot in force, whose Cohere keys and trust bundles in memory stay if their reference or file
+            did not change, and from whose prices the new ones do not move far.
 
     Raises:
-        ConfigError: With every pepper that cannot be read and every price that cannot be used. A missing Cohere key
-            is no such error: it stops its own team only.
+        ConfigError: With every pepper and trust bundle that cannot be read and every price that cannot be used. A
+            missing Cohere key is no such error: it stops its own team only.
     """
     config = loaded.config
     problems: list[str] = []
     peppers = _peppers(loaded, problems)
+    bundles = _bundles(loaded, before, problems)
     prices = _price_book(loaded, before, problems)
     if prices is None or problems:
         raise ConfigError(problems)
     return Snapshot(
         loaded=loaded,
         peppers=peppers,
+        bundles=bundles,
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
@@ -103,6 +109,21 @@ def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
     return peppers
+
+
+def _bundles(loaded: LoadedConfig, before: Snapshot | None, problems: list[str]) -> dict[str, Bundle]:
+    bundles: dict[str, Bundle] = {}
+    for name, domain in loaded.config.identity.trust_domains.items():
+        file = loaded.path(domain.bundle_file)
+        known = before.bundles.get(name) if before else None
+        if known is not None and known.paths == (file,):
+            bundles[name] = known
+            continue
+        try:
+            bundles[name] = bundle_of(file)
+        except (OSError, FileUnusable) as error:
+            problems.append(f"identity.trust_domains.{name}.bundle_file: {file}: {problem_of(error)}")
+    return bundles
 
 
 def _policy(name: str, team: TeamConfig) -> Policy:

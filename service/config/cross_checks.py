@@ -15,6 +15,7 @@ def cross_problems_of(document: dict[str, Any]) -> list[str]:
     return [
         *_identity_problems(document),
         *_transport_security_problems(document),
+        *_mtls_problems(document),
         *_secret_problems(document),
         *_books_problems(document),
     ]
@@ -23,7 +24,8 @@ def cross_problems_of(document: dict[str, Any]) -> list[str]:
 def _identity_problems(document: dict[str, Any]) -> Iterator[str]:
     """Who is named and does not exist, and what would be ambiguous."""
     if "access_keys" in document:
-        yield "access_keys: keys are kept in the database; `cohort keys import` takes these over, then delete them here"
+        advice = "move these tables to a file of their own and give it to `cohort keys import FILE`"
+        yield f"access_keys: access keys are kept in the database: {advice}"
     teams, identity = _table(document, "teams"), _table(document, "identity")
     domains, issuers = _table(identity, "trust_domains"), _table(identity, "issuers")
     for spiffe_id, entry in _table(identity, "spiffe_ids").items():
@@ -58,6 +60,16 @@ def _transport_security_problems(document: dict[str, Any]) -> Iterator[str]:
     if not is_loopback(host_of(listen)):
         advice = "configure server.tls, or say server.plaintext_off_loopback = true"
         yield f"server.listen: other machines reach this address; {advice}"
+
+
+def _mtls_problems(document: dict[str, Any]) -> Iterator[str]:
+    server = _table(document, "server")
+    if "mtls" not in server:
+        return
+    if "tls" not in server:
+        yield "server.mtls: the service has no certificate of its own: configure server.tls"
+    if not _table(_table(document, "identity"), "trust_domains"):
+        yield "server.mtls: nobody's certificate would be believed: configure identity.trust_domains"
 
 
 def _secret_problems(document: dict[str, Any]) -> Iterator[str]:

@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validat
 
 from service.config.base import Section
 from service.config.values import IssuerUrl, Name, Reference, Scope
+from service.spiffe_id import trust_domain_of
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
-_SPIFFE_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})((?:/[A-Za-z0-9._-]{1,255}){1,20})")
 
 
 def _trust_domain(value: str) -> str:
@@ -22,8 +22,7 @@ def _trust_domain(value: str) -> str:
 
 
 def _spiffe_id(value: str) -> str:
-    found = _SPIFFE_ID.fullmatch(value)
-    if found is None or any(part in {".", ".."} for part in found[2].split("/")) or len(value) > 2048:
+    if trust_domain_of(value) is None:
         raise ValueError("a SPIFFE id is spiffe://TRUST_DOMAIN/PATH, e.g. spiffe://prod.example.com/search/indexer")
     return value
 

@@ -30,6 +30,12 @@ class TlsConfig(Section):
     """PEM, readable by the service's user alone."""
 
 
+class MtlsConfig(Section):
+    """A port of its own for callers with client certificates of `identity.trust_domains`; needs `server.tls`."""
+
+    listen: Address
+
+
 class ServerConfig(Section):
     """How callers reach the service. A change needs a restart."""
 
@@ -47,6 +53,7 @@ class ServerConfig(Section):
     drain_seconds: Seconds = 60
     """How long an attempt runs on after its caller left, and how long a stop waits."""
     tls: TlsConfig | None = None
+    mtls: MtlsConfig | None = None
 
 
 class MetricsConfig(Section):

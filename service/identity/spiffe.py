@@ -20,7 +20,7 @@ class SpiffeIds:
     def principal_of(self, peer: Peer) -> Principal:
         """See `Certificates`."""
         if not peer.spiffe_id:
-            raise CredentialRefused("client certificate without exactly one SPIFFE id")
+            raise CredentialRefused(peer.problem)
         principal = self._principals.get(peer.spiffe_id)
         if principal is None:
             raise CredentialRefused(f"unknown SPIFFE id {peer.spiffe_id}")

@@ -11,6 +11,7 @@ from service.errors import CredentialRejected, CredentialUnverifiable, ScopeMiss
 from service.identity.authenticator import Authenticator
 from service.identity.credential import credential_of
 from service.identity.peer import Peer
+from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused, CredentialUndecided
 from service.identity.scopes import SCOPES_OF_RPC
 from service.interceptors.chain import Proceed
@@ -21,10 +22,10 @@ class AuthInterceptor:
 
     Args:
         authenticator: Identifies callers.
-        peer_of: Reads the client certificate of a call's connection.
+        peer_of: Knows the client certificate of a call's connection, as of a time in Unix seconds.
     """
 
-    def __init__(self, authenticator: Authenticator, peer_of: Callable[[Context], Peer | None]) -> None:
+    def __init__(self, authenticator: Authenticator, peer_of: Callable[[Context, float], Peer | None]) -> None:
         self._authenticator = authenticator
         self._peer_of = peer_of
 
@@ -36,18 +37,24 @@ class AuthInterceptor:
                 ScopeMissing.
         """
         try:
-            credential = credential_of(call.metadata)
-            principal = await self._authenticator.principal_of(credential, self._peer_of(context), time.time())
-            if principal.team not in call.snapshot.policies:
-                raise CredentialRefused(f"credential of {principal.team}, which is no team of the config")
+            call.principal = principal = await self._principal_of(call, context)
         except CredentialUndecided as undecided:
             call.credential_problem = undecided.why
             raise CredentialUnverifiable from None
         except CredentialRefused as refused:
             call.credential_problem = refused.why
             raise CredentialRejected from None
-        call.principal = principal
         scopes = SCOPES_OF_RPC[call.rpc]
         if principal.scopes.isdisjoint(scopes):
             raise ScopeMissing(call.rpc, scopes[0])
         return await proceed(call, context)
+
+    async def _principal_of(self, call: Call, context: Context) -> Principal:
+        now_s = time.time()
+        peer = self._peer_of(context, now_s)
+        if peer is not None:
+            call.certificate = peer.spiffe_id
+        principal = await self._authenticator.principal_of(credential_of(call.metadata), peer, now_s)
+        if principal.team not in call.snapshot.policies:
+            raise CredentialRefused(f"credential of {principal.team}, which is no team of the config")
+        return principal

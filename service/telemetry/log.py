@@ -116,6 +116,8 @@ class CallLog:
             line["credential_id"] = principal.credential_id
         if call.credential_problem:
             line["credential_problem"] = call.credential_problem
+        if call.certificate:
+            line["certificate"] = call.certificate
         if call.request_bytes:
             line["request_bytes"] = call.request_bytes
         if call.model:
