@@ -1,0 +1,115 @@
+"""How long the check of an access key takes says neither whether its id exists nor how much of its secret is right."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from service.identity import access_keys
+from service.identity.access_keys import AccessKeyRecord, AccessKeys
+from service.identity.principal import Principal
+from service.identity.refusals import CredentialRefused
+from tests.identity.timing import T_MAX, best, shown, told_apart
+
+PEPPER = b"p" * 32
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_CHARS, SECRET_CHARS = 12, 43
+SECRET_AT = len("cohort_test_") + ID_CHARS + 1
+CHECKS = 50_000
+FEW_CHECKS = 4_000
+"""Of each class where a test must be quick; enough to find a comparison that ends early."""
+
+KNOWN = [access_keys.create("test") for _ in range(16)]
+KEYS = AccessKeys(
+    "test",
+    {"1": PEPPER},
+    [
+        AccessKeyRecord(
+            key_id,
+            access_keys.digest_of(access_key, PEPPER),
+            "1",
+            Principal("search", "indexer", frozenset({"chat"}), "access_key", key_id),
+            2e9,
+        )
+        for key_id, access_key in KNOWN
+    ],
+)
+
+
+def refused(access_key: str) -> None:
+    try:
+        KEYS.principal_of(access_key, 1.0)
+    except CredentialRefused:
+        return
+    raise AssertionError("a key passed that is none")
+
+
+def summed(body: str) -> str:
+    return body + access_keys.checksum_of(body)
+
+
+def digits(count: int) -> str:
+    return "".join(random.choices(BASE62, k=count))
+
+
+def of_unknown_id() -> str:
+    return summed(f"cohort_test_{digits(ID_CHARS)}_{digits(SECRET_CHARS)}")
+
+
+def of_known_id() -> str:
+    return summed(f"cohort_test_{random.choice(KNOWN)[0]}_{digits(SECRET_CHARS)}")
+
+
+def wrong_at(position: int) -> str:
+    """A known key with one character of its secret changed, and a checksum that fits."""
+    body = random.choice(KNOWN)[1][: SECRET_AT + SECRET_CHARS]
+    at = SECRET_AT + position
+    return summed(body[:at] + random.choice(BASE62.replace(body[at], "")) + body[at + 1 :])
+
+
+def wrong_in_the_first() -> str:
+    return wrong_at(0)
+
+
+def wrong_in_the_last() -> str:
+    return wrong_at(SECRET_CHARS - 1)
+
+
+CLASSES = {
+    "unknown id and wrong secret": (of_unknown_id, of_known_id),
+    "first and last character of the secret": (wrong_in_the_first, wrong_in_the_last),
+}
+
+
+def drawn(classes: tuple[Callable[[], str], Callable[[], str]], count: int) -> tuple[list[str], list[str]]:
+    one, other = ([draw() for _ in range(count)] for draw in classes)
+    return one, other
+
+
+def naive(access_key: str) -> bool:
+    """As somebody would write it who keeps keys in clear: by id, then character by character."""
+    secret = dict(KNOWN).get(access_key[len("cohort_test_") :][:ID_CHARS])
+    return secret is not None and all(a == b for a, b in zip(secret, access_key, strict=True))
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("what", CLASSES)
+def test_time_tells_nothing_of_a_key(what: str) -> None:
+    runs = told_apart(refused, *drawn(CLASSES[what], CHECKS))
+    print(f"\n{shown(f'{what}, 2 x {CHECKS:,} checks', runs)}")
+
+    assert best(runs) < T_MAX
+
+
+@pytest.mark.parametrize("what", CLASSES)
+def test_a_few_checks_tell_nothing_of_a_key(what: str) -> None:
+    assert best(told_apart(refused, *drawn(CLASSES[what], FEW_CHECKS))) < T_MAX
+
+
+@pytest.mark.parametrize("what", CLASSES)
+def test_a_comparison_that_ends_early_is_found(what: str) -> None:
+    inputs: Sequence[Sequence[str]] = drawn(CLASSES[what], FEW_CHECKS)
+    runs = told_apart(naive, inputs[0], inputs[1])
+    print(f"\n{shown(f'naive: {what}, 2 x {FEW_CHECKS:,} checks', runs)}")
+
+    assert best(runs) > T_MAX
