@@ -10,6 +10,7 @@ from service.books.errors import (
     BooksUnavailable,
     BudgetInFlight,
     BudgetShort,
+    CredentialUnknown,
     HoldExceedsLimit,
     ModelNotPriced,
     RequestIdReused,
@@ -36,7 +37,7 @@ def refusal_of(error: BooksError) -> Refused | None:
             return Refused(reasons.ERROR_REASON_BOOKS_UNAVAILABLE, message, metadata, retry_after_s=error.retry_after_s)
         case HoldExceedsLimit() | ModelNotPriced() | TeamFrozen():
             return _not_payable(error)
-        case TeamUnknown() | AdjustmentBelowZero() | RequestIdReused():
+        case TeamUnknown() | AdjustmentBelowZero() | RequestIdReused() | CredentialUnknown():
             return _not_done(error)
         case _:
             return None
@@ -89,7 +90,7 @@ def _not_payable(error: HoldExceedsLimit | ModelNotPriced | TeamFrozen) -> Refus
             return Refused(reasons.ERROR_REASON_TEAM_FROZEN, message, metadata)
 
 
-def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused) -> Refused:
+def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused | CredentialUnknown) -> Refused:
     match error:
         case TeamUnknown():
             metadata = {"team": error.team}
@@ -103,3 +104,6 @@ def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused) -> Ref
             message = "this request_id belongs to another adjustment"
             metadata = {"request_id": error.request_id}
             return Refused(reasons.ERROR_REASON_REQUEST_ID_REUSED, message, metadata, field="request_id")
+        case CredentialUnknown():
+            metadata = {"id": error.id}
+            return Refused(reasons.ERROR_REASON_CREDENTIAL_UNKNOWN, "nothing has this id", metadata, field="id")

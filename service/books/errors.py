@@ -5,7 +5,7 @@ BooksError
 ├── HoldExceedsLimit                no day ever does
 ├── ModelNotPriced, TeamFrozen
 ├── BooksUnavailable                the database
-└── TeamUnknown, AdjustmentBelowZero, RequestIdReused       what operators ask for
+└── TeamUnknown, AdjustmentBelowZero, RequestIdReused, CredentialUnknown    what operators ask for
 """
 
 from dataclasses import dataclass
@@ -118,3 +118,10 @@ class RequestIdReused(BooksError):
     """The request id belongs to another adjustment."""
 
     request_id: str
+
+
+@dataclass(eq=False)
+class CredentialUnknown(BooksError):
+    """No access key, or no service account, has this id."""
+
+    id: str

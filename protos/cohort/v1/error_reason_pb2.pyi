@@ -430,6 +430,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
     "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
     """
+    ERROR_REASON_SERVICE_ACCOUNTS_OFF: _ErrorReason.ValueType  # 105
+    """The service accepts no service accounts: its config names no organisation.
+
+    Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
+
+    Sample: {"reason":"SERVICE_ACCOUNTS_OFF","domain":"cohort"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, stable names for programs. A comment tells what happened, the gRPC code, what the caller should
@@ -836,5 +843,12 @@ Details: A BadRequest names the field `id`.
 
 Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
 "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
+"""
+ERROR_REASON_SERVICE_ACCOUNTS_OFF: ErrorReason.ValueType  # 105
+"""The service accepts no service accounts: its config names no organisation.
+
+Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
+
+Sample: {"reason":"SERVICE_ACCOUNTS_OFF","domain":"cohort"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,129 @@
+"""The RPCs of service accounts: validate → books → directory → answer. Their private keys are never seen here."""
+
+import datetime
+import functools
+
+from cohort.v1 import error_reason_pb2 as reasons
+from cohort.v1.service_account_pb2 import (
+    CreateServiceAccountRequest,
+    CreateServiceAccountResponse,
+    ListServiceAccountsRequest,
+    ListServiceAccountsResponse,
+    RevokeServiceAccountRequest,
+    RevokeServiceAccountResponse,
+    ServiceAccount,
+)
+from service.books.books import Books
+from service.books.errors import TeamUnknown
+from service.books.operations import Operator
+from service.call import current_call
+from service.context import Context
+from service.errors import Refused
+from service.identity import account_registry
+from service.identity.account_keys import public_key_of
+from service.identity.account_registry import FIRST, NewAccount, Place, StoredAccount
+from service.identity.identities import Identities
+from service.identity.service_accounts import ServiceAccounts
+from service.servicers.asking import page_token_of, place_of, require_valid
+from service.validation import (
+    violations_of_create_account,
+    violations_of_list_accounts,
+    violations_of_revoke_account,
+)
+
+ACCOUNTS_DEFAULT = 100
+
+_DAY_ZERO = datetime.date(1970, 1, 1)
+
+
+class ServiceAccountServicer:
+    """The part of AdminService that makes, lists and revokes service accounts.
+
+    Args:
+        books: Where they are kept.
+        identities: Who may call, in this process: a change is in force here before it is answered.
+        accounts: Knows what their JWTs have to say.
+    """
+
+    def __init__(self, books: Books, identities: Identities, accounts: ServiceAccounts) -> None:
+        self._books = books
+        self._identities = identities
+        self._accounts = accounts
+
+    async def CreateServiceAccount(
+        self, request: CreateServiceAccountRequest, _: Context
+    ) -> CreateServiceAccountResponse:
+        """Makes a service account for the holder of a private key."""
+        call = current_call()
+        require_valid(violations_of_create_account(request))
+        if request.team not in call.snapshot.policies:
+            raise TeamUnknown(request.team)
+        audience, organisation = self._accounts.expected
+        if organisation is None:
+            message = "there are no service accounts here: the config has no identity.organisation"
+            raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
+        key = public_key_of(request.public_key)
+        new = NewAccount(
+            team=request.team,
+            name=request.name,
+            scopes=frozenset(request.scopes),
+            public_key=key.pem,
+            algorithm=key.algorithm,
+            models=frozenset(request.models),
+            max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
+        )
+        stored: StoredAccount = await self._books.change(
+            account_registry.create(new, f"{call.caller.team}/{call.caller.name}")
+        )
+        await self._identities.refresh()
+        response = CreateServiceAccountResponse(audience=audience, organisation=organisation)
+        _fill(response.service_account, stored)
+        return response
+
+    async def ListServiceAccounts(self, request: ListServiceAccountsRequest, _: Context) -> ListServiceAccountsResponse:
+        """Lists service accounts."""
+        require_valid(violations_of_list_accounts(request))
+        after = Place(*place_of(request.page_token, (str, str, int, str))) if request.page_token else FIRST
+        page = await self._books.read(
+            functools.partial(
+                account_registry.list_accounts,
+                team=request.team,
+                accounts_max=request.page_size or ACCOUNTS_DEFAULT,
+                after=after,
+            )
+        )
+        response = ListServiceAccountsResponse(next_page_token=page_token_of(page.end) if page.end else "")
+        for stored in page.accounts:
+            _fill(response.service_accounts.add(), stored)
+        return response
+
+    async def RevokeServiceAccount(
+        self, request: RevokeServiceAccountRequest, _: Context
+    ) -> RevokeServiceAccountResponse:
+        """Ends a service account and all its JWTs."""
+        call = current_call()
+        require_valid(violations_of_revoke_account(request))
+        by = Operator(f"{call.caller.team}/{call.caller.name}", request.note)
+        stored: StoredAccount = await self._books.change(account_registry.revoke(request.id, by))
+        await self._identities.refresh()
+        response = RevokeServiceAccountResponse()
+        _fill(response.service_account, stored)
+        return response
+
+
+def _fill(told: ServiceAccount, stored: StoredAccount) -> None:
+    told.id = stored.id
+    told.team = stored.team
+    told.name = stored.name
+    told.scopes.extend(stored.scopes)
+    told.models.extend(stored.models)
+    if stored.max_tokens_per_call is not None:
+        told.max_tokens_per_call = stored.max_tokens_per_call
+    told.public_key = stored.public_key
+    told.algorithm = stored.algorithm
+    told.create_time.FromMicroseconds(stored.created_at_us)
+    if stored.revoked_at_us:
+        told.revoke_time.FromMicroseconds(stored.revoked_at_us)
+    if stored.last_used_day:
+        told.last_used_day = (_DAY_ZERO + datetime.timedelta(days=stored.last_used_day)).isoformat()
+    told.created_by = stored.created_by
