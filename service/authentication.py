@@ -10,6 +10,7 @@ from service.books.errors import BooksUnavailable
 from service.config import ConfigError
 from service.identity.authenticator import Authenticator
 from service.identity.identities import Identities
+from service.identity.issuers.issuers import Issuers, Terms
 from service.identity.principal import Principal
 from service.identity.service_accounts import Expected, ServiceAccounts
 from service.identity.spiffe import SpiffeIds
@@ -27,6 +28,7 @@ class Authentication:
     accounts: ServiceAccounts
     spiffe_ids: SpiffeIds
     trust_domains: TrustDomains
+    issuers: Issuers
 
     def take_over(self, snapshot: Snapshot) -> None:
         """Takes a config that is about to come into force."""
@@ -39,6 +41,12 @@ class Authentication:
                     each.team, each.name, each.scopes, "mtls", spiffe_id, each.models, each.max_tokens_per_call
                 )
                 for spiffe_id, each in identity.spiffe_ids.items()
+            }
+        )
+        self.issuers.take_over(
+            {
+                name: Terms(each, each.audience or identity.audience, snapshot.client_secrets.get(name))
+                for name, each in identity.issuers.items()
             }
         )
         self.identities.take_over(snapshot.loaded.config.environment, snapshot.peppers)
@@ -60,8 +68,10 @@ async def authentication(books: Books) -> AsyncIterator[Authentication]:
     accounts = ServiceAccounts(lambda: identities.accounts)
     spiffe_ids, trust_domains = SpiffeIds(), TrustDomains()
     authenticator = Authenticator(identities, accounts, spiffe_ids, cache)
+    issuers = Issuers(authenticator)
     following = asyncio.create_task(identities.follow())
     try:
-        yield Authentication(authenticator, identities, accounts, spiffe_ids, trust_domains)
+        yield Authentication(authenticator, identities, accounts, spiffe_ids, trust_domains, issuers)
     finally:
         following.cancel()
+        await issuers.close()

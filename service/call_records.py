@@ -12,6 +12,7 @@ from service.books.period import Period
 from service.books.records import Record
 from service.books.usage import NOTHING, UNITS, Units, Usage
 from service.call import Call
+from service.identity.principal import Principal
 from service.pricing.cost import UNITS_MAX
 from service.quote import Quote
 from service.snapshot import BudgetTerms
@@ -49,7 +50,7 @@ def admission_of(call: Call, quote: Quote, budget: BudgetTerms) -> Admission:
         "attempt": attempt, "rpc": call.rpc, "principal": who.name, "method": who.method,
         "credential_id": who.credential_id, "peer": call.peer, "model": quote.model, "endpoint": quote.endpoint,
         "hold_nanos": quote.hold_nanos, "price_version": quote.price_version, "cohere_key_version": call.key_version,
-        "request": call.content,
+        "request": call.content, **_acting(who),
     }  # fmt: skip
     if call.certificate:
         facts["certificate"] = call.certificate
@@ -111,7 +112,7 @@ def _answer(call: Call, outcome: Outcome, usages: tuple[Usage, ...], *, corrects
     if outcome.reason:
         facts["reason"] = outcome.reason
     if who is not None:
-        facts |= {"principal": who.name, "method": who.method, "credential_id": who.credential_id}
+        facts |= {"principal": who.name, "method": who.method, "credential_id": who.credential_id, **_acting(who)}
     if call.credential_problem:
         facts["credential_problem"] = call.credential_problem
     if call.certificate:
@@ -129,6 +130,11 @@ def _answer(call: Call, outcome: Outcome, usages: tuple[Usage, ...], *, corrects
     if who is None:
         return Note("", record, usages)
     return Note(team, record, usages, call.snapshot.budget_of(team).zone, keep=corrects or call.on_record)
+
+
+def _acting(who: Principal) -> dict[str, Any]:
+    """Who acts for a caller; few have somebody who does."""
+    return {"actors": who.actors} if who.actors else {}
 
 
 def _outcome_body(quote: Quote, admitted: Admitted, attempt: int, end: End, **facts: Any) -> bytes:

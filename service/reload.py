@@ -53,11 +53,13 @@ class Reloader:
                 _log.error("cohere key not readable", team=client.team, problem=client.keys.problem)
 
     def config_files(self) -> list[Path]:
-        """The files whose change calls for a reload: the config, its prices and its peppers."""
+        """The files whose change calls for a reload: the config, its prices, peppers and client secrets."""
         loaded = self.snapshot.loaded
-        peppers = (loaded.secret(reference).path for reference in loaded.config.peppers.values())
+        client_secrets = (issuer.client_secret for issuer in loaded.config.identity.issuers.values())
+        references = [*loaded.config.peppers.values(), *filter(None, client_secrets)]
+        secrets = (loaded.secret(reference).path for reference in references)
         prices = [] if loaded.config.books.prices is None else [loaded.path(loaded.config.books.prices)]
-        return [loaded.file, *prices, *(path for path in peppers if path is not None)]
+        return [loaded.file, *prices, *(path for path in secrets if path is not None)]
 
     def key_files(self) -> list[Path]:
         """The files that hold Cohere keys now."""

@@ -45,6 +45,8 @@ class Snapshot:
     """Pepper version → pepper."""
     bundles: dict[str, Bundle]
     """Trust domain → its authorities."""
+    client_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """What the config calls an issuer of opaque tokens → the secret of the client that we are there."""
 
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
@@ -68,13 +70,14 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
             did not change, and from whose prices the new ones do not move far.
 
     Raises:
-        ConfigError: With every pepper and trust bundle that cannot be read and every price that cannot be used. A
-            missing Cohere key is no such error: it stops its own team only.
+        ConfigError: With every pepper, trust bundle and client secret that cannot be read and every price that cannot
+            be used. A missing Cohere key is no such error: it stops its own team only.
     """
     config = loaded.config
     problems: list[str] = []
     peppers = _peppers(loaded, problems)
     bundles = _bundles(loaded, before, problems)
+    client_secrets = _client_secrets(loaded, problems)
     prices = _price_book(loaded, before, problems)
     if prices is None or problems:
         raise ConfigError(problems)
@@ -82,6 +85,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         loaded=loaded,
         peppers=peppers,
         bundles=bundles,
+        client_secrets=client_secrets,
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
@@ -109,6 +113,17 @@ def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
     return peppers
+
+
+def _client_secrets(loaded: LoadedConfig, problems: list[str]) -> dict[str, str]:
+    secrets: dict[str, str] = {}
+    for name, issuer in loaded.config.identity.issuers.items():
+        if issuer.client_secret is not None:
+            try:
+                secrets[name] = loaded.secret(issuer.client_secret).read()
+            except SecretMissing as missing:
+                problems.append(f"identity.issuers.{name}.client_secret: {missing}")
+    return secrets
 
 
 def _bundles(loaded: LoadedConfig, before: Snapshot | None, problems: list[str]) -> dict[str, Bundle]:

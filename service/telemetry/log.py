@@ -114,6 +114,8 @@ class CallLog:
             line["principal"] = principal.name
             line["method"] = principal.method
             line["credential_id"] = principal.credential_id
+            if principal.actors:
+                line["actors"] = principal.actors
         if call.credential_problem:
             line["credential_problem"] = call.credential_problem
         if call.certificate:
