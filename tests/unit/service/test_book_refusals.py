@@ -15,6 +15,7 @@ from service.books.errors import (
     BooksUnavailable,
     BudgetInFlight,
     BudgetSpent,
+    CredentialUnknown,
     HoldExceedsLimit,
     ModelNotPriced,
     RequestIdReused,
@@ -68,6 +69,7 @@ REFUSALS: list[tuple[BooksError, str, str, dict[str, str], str | None]] = [
         {"budget": "search", "amount_usd": "-30.00", "spent_usd": "24.00", "held_usd": "1.00"},
         "amount",
     ),
+    (CredentialUnknown("2Bq7ZkP0aXcV"), "CREDENTIAL_UNKNOWN", "NOT_FOUND", {"id": "2Bq7ZkP0aXcV"}, "id"),
     (RequestIdReused("6f1b"), "REQUEST_ID_REUSED", "ALREADY_EXISTS", {"request_id": "6f1b"}, "request_id"),
 ]
 
