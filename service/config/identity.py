@@ -41,7 +41,7 @@ class IssuerConfig(Section):
     """What tokens have to name in `aud`; absent = `identity.audience`."""
     tokens: Literal["jwt", "opaque"] = "jwt"
     """`jwt`: verified by the issuer's keys (RFC 9068); `opaque`: asked for at the issuer (RFC 7662)."""
-    algorithms: frozenset[Algorithm] = frozenset({"RS256", "ES256"})
+    algorithms: frozenset[Algorithm] = Field(default=frozenset({"RS256", "ES256"}), min_length=1)
     """The only algorithms that its JWTs may be signed with."""
     rfc9068: StrictBool = True
     """Whether JWTs have to say `typ: at+jwt`; off for issuers that do not, such as older Entra ID or Auth0."""
@@ -54,24 +54,27 @@ class IssuerConfig(Section):
     client_secret: Reference | None = None
     """The secret of `client_id`."""
     private_addresses: StrictBool = False
-    """Whether it may be on a private address; without, a name that leads to one is not followed."""
+    """Whether it may be on a private address, or on this machine; without, a name that leads to one is not followed."""
     team_claim: Claim = "team"
-    """The claim that names the team."""
+    """The claim that names the team: a text, or an array of which exactly one is a team's."""
     teams: dict[Claim, Name] = Field(default_factory=dict)
     """Value of the claim → team; absent = the value is the team's name."""
     name_claim: Claim = "sub"
-    """The claim that says who calls, within the team."""
+    """The claim that says who calls, within the team; where a token has it not, its subject does."""
     scope_claim: Claim = "scope"
     """The claim with the scopes, separated by spaces, or an array."""
     scope_prefix: str = Field(default="", max_length=100)
     """What scopes begin with that are meant for this service, e.g. `cohort:`; it is cut off, others are ignored."""
     scopes: dict[Claim, frozenset[Scope]] = Field(default_factory=dict)
-    """Value in the claim → scopes; absent = the value without the prefix is the scope."""
+    """Value in the claim → scopes; absent = the value without the prefix is the scope, unless that is `admin`."""
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> "IssuerConfig":
         if self.tokens == "opaque" and (self.client_id is None or self.client_secret is None):
             raise ValueError("an issuer of opaque tokens needs client_id and client_secret")
+        urls = (self.issuer, self.jwks_url, self.introspection_url)
+        if not self.private_addresses and any(url is not None and url.startswith("http:") for url in urls):
+            raise ValueError("an issuer on this machine needs private_addresses = true")
         return self
 
 

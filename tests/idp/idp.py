@@ -32,7 +32,7 @@ class Client(NamedTuple):
 
 
 INDEXER = Client("indexer", "indexer secret: 100% & more")
-SERVER = Client("cohort server", "server secret: 100% & more")
+SERVER = Client("cohort server", "server+secret:100%&more")
 CLI = Client("cohort-cli")
 
 

@@ -27,7 +27,7 @@ const CLIENTS = [
     redirect_uris: [], response_types: [],
   },
   { // Cohort itself, when it asks for opaque tokens.
-    client_id: 'cohort server', client_secret: 'server secret: 100% & more', grant_types: [],
+    client_id: 'cohort server', client_secret: 'server+secret:100%&more', grant_types: [],
     redirect_uris: [], response_types: [],
   },
   { // People at a terminal.
