@@ -430,7 +430,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
     "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
     """
-    ERROR_REASON_SERVICE_ACCOUNTS_OFF: _ErrorReason.ValueType  # 105
+    ERROR_REASON_SERVICE_ACCOUNTS_OFF: _ErrorReason.ValueType  # 110
     """The service accepts no service accounts: its config names no organisation.
 
     Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
@@ -844,7 +844,7 @@ Details: A BadRequest names the field `id`.
 Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
 "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
 """
-ERROR_REASON_SERVICE_ACCOUNTS_OFF: ErrorReason.ValueType  # 105
+ERROR_REASON_SERVICE_ACCOUNTS_OFF: ErrorReason.ValueType  # 110
 """The service accepts no service accounts: its config names no organisation.
 
 Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
