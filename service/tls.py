@@ -70,10 +70,11 @@ class PortCredentials:
 
 
 def _read(certificate_file: Path, private_key_file: Path) -> KeyPair:
+    certificate, key = certificate_file.read_bytes(), private_key_file.read_bytes()
     # OpenSSL says whether the two belong together; gRPC would only fail to bind, or drop handshakes.
     try:
         # Without a password OpenSSL would ask the terminal for that of an encrypted key.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_file, private_key_file, password="")
     except ssl.SSLError:
         raise FileUnusable("no certificate and its key") from None
-    return private_key_file.read_bytes(), certificate_file.read_bytes()
+    return key, certificate

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
 from service.followed import FileUnusable, Followed
+
+UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What reading a certificate may raise, even one that TLS has taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +42,15 @@ def bundle_of(file: Path) -> Bundle:
 
 
 def _read(file: Path) -> Authorities:
+    text = file.read_bytes()
     try:
-        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+        certificates = x509.load_pem_x509_certificates(text)
         strangers = [number for number, each in enumerate(certificates, 1) if not _signs(each)]
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise FileUnusable("holds no certificates, or broken ones") from None
+    # One that is cut off, as while the file is being written, is passed over in silence.
+    if text.count(b"-----BEGIN ") != len(certificates):
+        raise FileUnusable("holds something else than whole certificates")
     # A certificate that signs nothing would be believed by its mere presence.
     if strangers:
         raise FileUnusable(f"certificate {strangers[0]} is not that of an authority (CA, keyCertSign)")

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from cryptography import x509
 
 from service.context import Context
-from service.identity.bundle import Authorities
+from service.identity.bundle import UNREADABLE, Authorities
 from service.identity.refusals import CredentialRefused
-from service.identity.trust_domains import UNREADABLE, TrustDomains, verify
+from service.identity.trust_domains import TrustDomains, verify
 from service.spiffe_id import trust_domain_of
 
 PEERS_MAX = 1024

@@ -10,14 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
 
-from service.identity.bundle import Authorities, Bundle
+from service.identity.bundle import UNREADABLE, Authorities, Bundle
 from service.identity.refusals import CredentialRefused
-
-UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)
-"""What reading a certificate may raise that TLS has taken."""
 
 _AUTHORITY_POLICY = ExtensionPolicy.webpki_defaults_ca()
 # The key identifier of its authority is a help for finding it, and no more; it is missing in some certificates.
