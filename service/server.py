@@ -39,6 +39,7 @@ from service.rpc import RpcOptions, add_service
 from service.servicers.admin import AdminServicer
 from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
+from service.servicers.teams import TeamServicer
 from service.snapshot import BudgetTerms, Snapshot, require_small_moves, snapshot_of
 from service.status import Outcome
 from service.telemetry import log
@@ -66,7 +67,7 @@ async def _absent(*_: object) -> None:
 
 _COMING = (
     *("CreateAccessKey", "ListAccessKeys", "RotateAccessKey", "RevokeAccessKey"),
-    *("CreateServiceAccount", "ListServiceAccounts", "RevokeServiceAccount", "ListTeams", "GetTeam"),
+    *("CreateServiceAccount", "ListServiceAccounts", "RevokeServiceAccount"),
 )
 _Coming = type("_Coming", (), {"__slots__": (), **{name: staticmethod(_absent) for name in _COMING}})
 
@@ -179,7 +180,7 @@ async def _wired(
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
     add_service(server, GATEWAY, (gateway,), options)
-    add_service(server, ADMIN, (AdminServicer(kept.books), _Coming()), options)
+    add_service(server, ADMIN, (AdminServicer(kept.books), TeamServicer(kept.books), _Coming()), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server
