@@ -1,7 +1,9 @@
 """Cohort as it really runs, in front of the canned upstream: TLS off, an access key, metrics, a log file."""
 
-import datetime
+import asyncio
 import secrets
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +11,15 @@ import orjson
 
 from bench.upstream import STREAMS, Upstream
 from bench.workloads import CHAT_MODEL, EMBED_MODEL, RERANK_MODEL, Workload
+from service import config, offline
 from service.audit_keys import new_signing_key
 from service.identity import access_keys
+from service.identity.access_key_rows import NewAccessKey
+from service.identity.importing import import_keys
 
 _PEPPER = "pepper-of-the-bench-0123456789abcdef"
 _UNARY_TEAM, _STREAM_TEAM = "unary", "streams"
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,33 @@ class Setting:
         return self.access_keys[_STREAM_TEAM if workload.streams else _UNARY_TEAM]
 
 
+def new_key(team: str, name: str, scopes: Collection[str]) -> tuple[str, NewAccessKey]:
+    """Makes an access key that lives for a day; gives it and what is kept of it."""
+    key_id, access_key = access_keys.create("bench")
+    digest = access_keys.digest_of(access_key, _PEPPER.encode())
+    expires_at_us = time.time_ns() // 1000 + _DAY_US
+    return access_key, NewAccessKey(key_id, digest, "1", team, name, frozenset(scopes), expires_at_us)
+
+
+def let_in(config_file: Path, keys: Collection[NewAccessKey]) -> None:
+    """Takes access keys into the database of a config, which no service has open."""
+
+    async def imported() -> None:
+        async with offline.books_of(config.load(config_file)) as books:
+            await books.change(import_keys(keys, "bench"))
+
+    asyncio.run(imported())
+
+
 def setting_in(folder: Path, upstream: Upstream) -> Setting:
-    """Writes a config into *folder*."""
+    """Writes a config into *folder*, and lets its callers in."""
+    file, keys = write_setting(folder, upstream)
+    let_in(file, [key for _, key in keys.values()])
+    return Setting(file, {team: access_key for team, (access_key, _) in keys.items()})
+
+
+def write_setting(folder: Path, upstream: Upstream) -> tuple[Path, dict[str, tuple[str, NewAccessKey]]]:
+    """Writes a config into *folder*; gives its path, and an access key for each team that is yet to be let in."""
     models = orjson.dumps([CHAT_MODEL, EMBED_MODEL, RERANK_MODEL]).decode()
     lines = [
         'environment = "bench"',
@@ -38,26 +69,20 @@ def setting_in(folder: Path, upstream: Upstream) -> Setting:
         '[peppers]\n1 = "file:pepper"',
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"',
     ]
-    keys: dict[str, str] = {}
+    keys: dict[str, tuple[str, NewAccessKey]] = {}
     for team, base_url in ((_UNARY_TEAM, upstream.base_url), (_STREAM_TEAM, f"{upstream.base_url}/{STREAMS}")):
         lines.append(
             f'[teams.{team}]\ncohere_key = "file:cohere_key"\nbase_url = "{base_url}"\n'
             f"models = {models}\nmax_tokens_per_call = 4096\ndaily_budget_usd = 1_000_000"
         )
-        key_id, keys[team] = access_keys.create("bench")
-        digest = access_keys.digest_of(keys[team], _PEPPER.encode()).hex()
-        expires_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
-        lines.append(
-            f'[[access_keys]]\nid = "{key_id}"\nhash = "1:{digest}"\nteam = "{team}"\nname = "bench"\n'
-            f'scopes = ["chat", "embed", "rerank"]\nexpires_at = {expires_at.isoformat()}'
-        )
+        keys[team] = new_key(team, "bench", ("chat", "embed", "rerank"))
     (folder / "pepper").write_text(_PEPPER)
     (folder / "audit-hmac.key").write_text(secrets.token_hex(32))
     (folder / "audit-signing.key").write_text(new_signing_key())
     (folder / "cohere_key").write_text("a-Cohere-key-that-nobody-checks")
-    config = folder / "cohort.toml"
-    config.write_text("\n".join(lines) + "\n")
-    return Setting(config, keys)
+    file = folder / "cohort.toml"
+    file.write_text("\n".join(lines) + "\n")
+    return file, keys
 
 
 def prepare(upstream: Upstream, workload: Workload, *, first: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Registers a servicer so that each RPC's body is read and parsed by us, after the interceptors have passed it on.
+"""Registers servicers so that each RPC's body is read and parsed by us, after the interceptors have passed it on.
 
 Each method becomes a request-streaming handler without a deserializer. The wire is the same as for a plain unary
 request, but a refused caller's body is never received, malformed bytes become our INVALID_ARGUMENT instead of
@@ -6,7 +6,7 @@ gRPC's UNKNOWN with a Python trace, and a caller that sends no body is let go af
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,25 +30,30 @@ class RpcOptions:
     body_timeout_s: float
 
 
-def add_service(server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, options: RpcOptions) -> None:
+def add_service(
+    server: grpc.aio.Server, descriptor: ServiceDescriptor, servicers: Sequence[object], options: RpcOptions
+) -> None:
     """Registers every method of a service.
 
     Args:
         server: Where to register.
         descriptor: The service; its methods name the request and response types.
-        servicer: Has a coroutine `METHOD(request, context)` for each; a streaming one writes its messages itself.
+        servicers: One of them has a coroutine `METHOD(request, context)` for each; a streaming one writes its messages
+            itself.
         options: How bodies are received.
 
     Raises:
-        LookupError: A method has no scope rule.
-        AttributeError: The servicer lacks a method.
+        LookupError: A method has no scope rule, no servicer, or more than one.
     """
     handlers = {}
     for method in descriptor.methods:
         rpc = f"/{descriptor.full_name}/{method.name}"
         if rpc not in SCOPES_OF_RPC:
             raise LookupError(f"{rpc} has no scope rule, so nobody may call it")
-        handlers[method.name] = _handler(method, getattr(servicer, method.name), options)
+        behaviours = [getattr(servicer, method.name) for servicer in servicers if hasattr(servicer, method.name)]
+        if len(behaviours) != 1:
+            raise LookupError(f"{rpc} has {len(behaviours)} servicers, and needs one")
+        handlers[method.name] = _handler(method, behaviours[0], options)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))
 
 

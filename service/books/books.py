@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from service.books import operations
 from service.books.committer import Committer
-from service.books.entries import Admission, Admitted, Entry, Note, Settled, Settlement
+from service.books.entries import Admission, Admitted, Entry, Note, Settled, Settlement, Work
 from service.books.errors import BooksUnavailable
 from service.books.operations import Held, Operator
 from service.books.period import Period, period_at
@@ -96,13 +96,21 @@ class Books:
         """Charges a budget, or gives back to it; see `operations.adjustment`. *day* is one of the budget's days."""
         period = None if day is None else await self._day_of(budget_id, zone, day)
         work = operations.adjustment(budget_id, zone, amount_nanos, request_id, by, period)
-        held: Held = await self._committer.submit(work)
+        held: Held = await self.change(work)
         return held
 
     async def set_frozen(self, budget_id: str, zone: ZoneInfo, by: Operator, *, frozen: bool) -> Held:
         """Stops a team's spending, or lets it go on; see `operations.freeze`."""
-        held: Held = await self._committer.submit(operations.freeze(budget_id, zone, by, frozen=frozen))
+        held: Held = await self.change(operations.freeze(budget_id, zone, by, frozen=frozen))
         return held
+
+    async def change(self, work: Work) -> Any:
+        """Makes a change of its own kind durable, with its notice; what *work* gives.
+
+        Raises:
+            BooksError: What *work* refuses, or the database does not answer.
+        """
+        return await self._committer.submit(work)
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Reads a snapshot, beside whatever is being written.

@@ -1,7 +1,6 @@
 """`cohort check`: does what start-up does without serving, and says what an operator should know."""
 
 import argparse
-import datetime
 import importlib
 import ssl
 import sys
@@ -16,7 +15,7 @@ from service.address import is_loopback
 from service.audit_keys import audit_keys_of
 from service.cli.configs import add_config, problems_told
 from service.cli.table import table
-from service.config import ACCESS_KEY_LIFETIME_MAX, ConfigError, LoadedConfig
+from service.config import ConfigError, LoadedConfig
 from service.money import usd_of
 from service.snapshot import Snapshot, snapshot_of
 
@@ -28,7 +27,6 @@ _COLUMNS = (
     "MAX INPUT TOKENS",
     "DAILY BUDGET",
     "COHERE KEY",
-    "ACCESS KEYS",
 )
 
 
@@ -59,18 +57,13 @@ def checked(loaded: LoadedConfig) -> Snapshot:
     return snapshot
 
 
-def warnings_of(snapshot: Snapshot, now: datetime.datetime) -> list[str]:
-    """What does not keep the service from starting, but some callers from being served as intended.
-
-    Args:
-        snapshot: What the config makes.
-        now: With a time zone.
-    """
+def warnings_of(snapshot: Snapshot) -> list[str]:
+    """What does not keep the service from starting, but some callers from being served as intended."""
     return [
         *_database_warnings(snapshot),
         *_price_warnings(snapshot),
         *_cohere_key_warnings(snapshot),
-        *_access_key_warnings(snapshot, now),
+        *_pepper_warnings(snapshot),
     ]
 
 
@@ -78,7 +71,6 @@ def teams_table(snapshot: Snapshot) -> str:
     """The teams, what each may use, and where its Cohere key is kept."""
     rows = []
     for name, team in sorted(snapshot.loaded.config.teams.items()):
-        access_keys = sum(key.team == name for key in snapshot.loaded.config.access_keys)
         rows.append(
             (
                 [name],
@@ -88,7 +80,6 @@ def teams_table(snapshot: Snapshot) -> str:
                 [str(team.max_input_tokens_per_call or "-")],
                 [f"${usd_of(snapshot.budgets[name].limit_nanos)}", team.time_zone],
                 [team.cohere_key, *([str(team.base_url)] if team.base_url else [])],
-                [str(access_keys)],
             )
         )
     return table(_COLUMNS, rows)
@@ -165,22 +156,14 @@ def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
     return warnings
 
 
-def _access_key_warnings(snapshot: Snapshot, now: datetime.datetime) -> list[str]:
-    keys = snapshot.loaded.config.access_keys
-    warnings = [] if keys else ["access_keys: none, so nobody can call; see `cohort keys create`"]
-    for key in keys:
-        if key.expires_at <= now:
-            warnings.append(f"access_keys.{key.id} ({key.team}/{key.name}): expired on {key.expires_at:%Y-%m-%d}")
-        elif key.expires_at > now + ACCESS_KEY_LIFETIME_MAX:
-            days = ACCESS_KEY_LIFETIME_MAX.days
-            warnings.append(f"access_keys.{key.id} ({key.team}/{key.name}): lives longer than {days} days from now")
-    return warnings
+def _pepper_warnings(snapshot: Snapshot) -> list[str]:
+    return [] if snapshot.peppers else ["peppers: none, so there can be no access keys"]
 
 
 def _run(arguments: argparse.Namespace) -> int:
     with problems_told():
         snapshot = checked(config.load(arguments.config))
-    warnings = warnings_of(snapshot, datetime.datetime.now(datetime.UTC))
+    warnings = warnings_of(snapshot)
     print(teams_table(snapshot))
     sys.stdout.flush()
     for warning in warnings:

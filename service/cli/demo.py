@@ -18,7 +18,7 @@ from cohort.client import CohortError, access_key_interceptors
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service.address import host_of
-from service.cli import calling, defaults, demo_folder
+from service.cli import calling, defaults, demo_folder, demo_key
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import cannot_bind, loopback_address, problems_told
 from service.cli.demo_folder import Addresses, DemoFolder
@@ -62,6 +62,7 @@ async def _demo(folder: DemoFolder, *, sandbox: bool) -> None:
         else:
             _require_cohere_key(loaded)
             print(f"CO_API_KEY is set, so Cohere is the real one at {loaded.config.cohere.base_url}: calls are billed.")
+        await demo_key.let_in(folder, loaded, datetime.datetime.now(datetime.UTC))
         log = stack.enter_context(_log_file(folder.log_file))
         service = await stack.enter_async_context(running(loaded, log))
         target = f"{loaded.config.server.listen.rpartition(':')[0]}:{service.port}"
@@ -140,6 +141,6 @@ def _log_file(path: Path) -> BinaryIO:
 def _run(arguments: argparse.Namespace) -> int:
     addresses = Addresses(arguments.listen, arguments.metrics_listen, arguments.sandbox_listen)
     with problems_told():
-        folder = demo_folder.opened(arguments.folder, addresses, datetime.datetime.now(datetime.UTC))
+        folder = demo_folder.opened(arguments.folder, addresses)
         uvloop.run(_demo(folder, sandbox=environment_variable("CO_API_KEY") is None))
     return 0

@@ -8,7 +8,6 @@ sandbox.toml, .db, -checkpoints.jsonl   the demo team on the sandbox; its books
 log.jsonl                     the service's log lines
 """
 
-import datetime
 import os
 import re
 import secrets
@@ -19,15 +18,14 @@ from clients.sandbox.keys import WELL_KNOWN
 from clients.sandbox.models import MODELS
 from service import config
 from service.audit_keys import new_signing_key
-from service.cli.access_key import created
 from service.cli.defaults import ACCESS_KEY_FILE, LISTEN, METRICS_LISTEN, SANDBOX_LISTEN
-from service.config import ACCESS_KEY_LIFETIME_MAX, ConfigError, LoadedConfig
+from service.config import ConfigError, LoadedConfig
+from service.identity import access_keys
 from service.pricing import book as price_book
 
 _SECRETS = ("pepper", "audit-hmac.key", "audit-signing.key", ACCESS_KEY_FILE)
 _FILES = (*_SECRETS, "sandbox_key", "cohort.toml", "sandbox.toml")
 _SECRET_BYTES = 32
-_SCOPES = ["chat", "embed", "rerank", "usage:read", "audit:read", "admin"]
 
 _TEMPLATE = """\
 # Written once by `cohort demo`, and yours to change. To begin anew, delete this folder.
@@ -86,7 +84,7 @@ class DemoFolder:
 
     def access_key(self) -> str:
         """The demo team's access key."""
-        return self.access_key_file.read_text(encoding="ascii").strip()
+        return self.access_key_file.read_text(encoding="ascii", errors="replace").strip()
 
     def config(self, *, sandbox: bool) -> LoadedConfig:
         """The config to serve.
@@ -97,13 +95,12 @@ class DemoFolder:
         return config.load(self.path / ("sandbox.toml" if sandbox else "cohort.toml"))
 
 
-def opened(path: Path, addresses: Addresses, now: datetime.datetime) -> DemoFolder:
+def opened(path: Path, addresses: Addresses) -> DemoFolder:
     """Opens the folder, and makes it first if it is not there.
 
     Args:
         path: Where it lies or shall lie.
         addresses: Where to listen; in a folder that is there its configs are changed accordingly.
-        now: UTC.
 
     Raises:
         ConfigError: It is no whole demo folder, or cannot be written.
@@ -114,9 +111,8 @@ def opened(path: Path, addresses: Addresses, now: datetime.datetime) -> DemoFold
         if not missing:
             for name in ("cohort.toml", "sandbox.toml"):
                 _change_addresses(path / name, addresses)
-            _require_unexpired(DemoFolder(path), now)
         elif len(missing) == len(_FILES):
-            _create(path, addresses, now)
+            _create(path, addresses)
         else:
             raise ConfigError([f"{path} lacks {', '.join(missing)}: delete the folder to begin anew"])
     except OSError as error:
@@ -124,7 +120,7 @@ def opened(path: Path, addresses: Addresses, now: datetime.datetime) -> DemoFold
     return DemoFolder(path)
 
 
-def _create(path: Path, addresses: Addresses, now: datetime.datetime) -> None:
+def _create(path: Path, addresses: Addresses) -> None:
     path.chmod(0o700)
     _write(path / "pepper", secrets.token_hex(_SECRET_BYTES), mode=0o600)
     _write(path / "audit-hmac.key", secrets.token_hex(_SECRET_BYTES), mode=0o600)
@@ -141,22 +137,8 @@ def _create(path: Path, addresses: Addresses, now: datetime.datetime) -> None:
     real = _TEMPLATE.format(**shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", books="cohort")
     local = _TEMPLATE.format(**shared, base_url=sandbox_url, cohere_key="file:sandbox_key", books="sandbox")
     _write(path / "cohort.toml", real)
-    made = created(
-        config.load(path / "cohort.toml"),
-        team="demo",
-        name="demo",
-        scopes=_SCOPES,
-        expires_at=now + ACCESS_KEY_LIFETIME_MAX,
-    )
-    _write(path / "cohort.toml", f"{real}\n{made.toml()}")
-    _write(path / "sandbox.toml", f"{local}\n{made.toml()}")
-    _write(path / ACCESS_KEY_FILE, made.access_key, mode=0o600)
-
-
-def _require_unexpired(folder: DemoFolder, now: datetime.datetime) -> None:
-    for key in folder.config(sandbox=True).config.access_keys:
-        if key.id in folder.access_key() and key.expires_at <= now:
-            raise ConfigError([f"the access key of {folder.path} has expired: delete the folder to begin anew"])
+    _write(path / "sandbox.toml", local)
+    _write(path / ACCESS_KEY_FILE, access_keys.create("demo")[1], mode=0o600)
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

@@ -7,5 +7,5 @@ from service.cli.commands import Command, add_commands
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the commands."""
-    summary = "Make an access key and the lines of the config that let it in."
-    add_commands(parser, [Command("create", "service.cli.keys_create", summary)])
+    summary = "Take the access keys of an old config into the database."
+    add_commands(parser, [Command("import", "service.cli.keys_import", summary)])

@@ -76,6 +76,7 @@ def load(file: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{file}: not TOML: {error}"]) from None
     contradictions = cross_problems_of(document)
+    document.pop("access_keys", None)  # said among the contradictions, and where they are kept now
     try:
         config = Config.model_validate(document)
     except ValidationError as error:

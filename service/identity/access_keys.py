@@ -25,7 +25,9 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_CHARS, _SECRET_CHARS, _CHECKSUM_CHARS = 12, 43, 6
 _SHAPE = re.compile(r"cohort_([a-z0-9]{1,16})_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
 
-_NO_PEPPER = hmac.new(b"", digestmod=hashlib.sha256)
+# Of a version that the config does not have: nobody knows it, so whoever writes records cannot make one that fits.
+_NO_PEPPER = hmac.new(secrets.token_bytes(32), digestmod=hashlib.sha256)
+_WHY = {True: "wrong secret for access key", False: "unknown access key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,9 @@ class AccessKeyRecord:
     principal: Principal
     expires_at_s: float
     revoked: bool = False
+
+
+_NOBODY = AccessKeyRecord("", bytes(32), "", Principal("", "", frozenset(), "access_key", ""), 0.0)
 
 
 class AccessKeys:
@@ -54,10 +59,9 @@ class AccessKeys:
         # Copied for each check: `hmac.digest` lets go of the interpreter each time, which other threads take.
         self._peppers = {version: hmac.new(pepper, digestmod=hashlib.sha256) for version, pepper in peppers.items()}
         self._records = {record.id: record for record in records}
-        # An unknown id is compared like a known one, so that time does not tell which ids exist.
-        self._nobody = AccessKeyRecord(
-            "", bytes(32), next(iter(self._peppers), ""), Principal("", "", frozenset(), "access_key", ""), 0.0
-        )
+        # An unknown id is compared like a known one, with somebody else's record, cold in the processor's cache as its
+        # own would be: time does not tell which ids exist.
+        self._decoys = tuple(self._records.values()) or (_NOBODY,)
 
     def principal_of(self, access_key: str, now_s: float) -> Principal:
         """Turns an access key into who presents it.
@@ -69,19 +73,17 @@ class AccessKeys:
         Raises:
             CredentialRefused: Malformed, of another environment, unknown, revoked, or expired.
         """
-        parsed = _SHAPE.fullmatch(access_key) if len(access_key) <= ACCESS_KEY_CHARS_MAX else None
-        if parsed is None or access_key[-_CHECKSUM_CHARS:] != checksum_of(access_key[:-_CHECKSUM_CHARS]):
-            raise CredentialRefused("malformed access key")
-        if parsed[1] != self._environment:
+        environment, key_id = parsed(access_key)
+        if environment != self._environment:
             raise CredentialRefused("access key of another environment")
-        record = self._records.get(parsed[2], self._nobody)
+        record = self._records.get(key_id) or self._decoys[zlib.crc32(key_id.encode()) % len(self._decoys)]
         keyed = self._peppers.get(record.pepper_version, _NO_PEPPER).copy()
         keyed.update(access_key.encode())
+        known = record.id == key_id
+        why = f"{_WHY[known]} {key_id}"
         genuine = hmac.compare_digest(keyed.digest(), record.digest)
-        if record is self._nobody:
-            raise CredentialRefused("unknown access key")
-        if not genuine:
-            raise CredentialRefused(f"wrong secret for access key {record.id}")
+        if not (known and genuine):
+            raise CredentialRefused(why)
         if record.revoked:
             raise CredentialRefused(f"revoked access key {record.id}")
         if now_s >= record.expires_at_s:
@@ -96,6 +98,18 @@ def create(environment: str) -> tuple[str, str]:
     secret = _base62(secrets.randbits(256), _SECRET_CHARS)
     body = f"{PREFIX}{environment}_{key_id}_{secret}"
     return key_id, body + checksum_of(body)
+
+
+def parsed(access_key: str) -> tuple[str, str]:
+    """The environment and the id that an access key bears.
+
+    Raises:
+        CredentialRefused: It is malformed.
+    """
+    found = _SHAPE.fullmatch(access_key) if len(access_key) <= ACCESS_KEY_CHARS_MAX else None
+    if found is None or access_key[-_CHECKSUM_CHARS:] != checksum_of(access_key[:-_CHECKSUM_CHARS]):
+        raise CredentialRefused("malformed access key")
+    return found[1], found[2]
 
 
 def digest_of(access_key: str, pepper: bytes) -> bytes:

@@ -1,9 +1,8 @@
 """A whole Cohort in this process: the real server on a loopback port, with the sandbox as its Cohere."""
 
 import contextlib
-import datetime
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +14,14 @@ from clients.sandbox import Fault, Sandbox
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service import config
-from service.identity import access_keys
 from service.server import Running, running
 from tests.books_lines import books_lines
+from tests.key_tables import PEPPER, access_key_lines, take_over_keys
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from cohort.v1.gateway_service_pb2_grpc import GatewayServiceAsyncStub
 
-PEPPER = "pepper-of-the-tests-0123456789abcdef"
 MODELS = (
     "command-a-03-2025",
     "command-a-reasoning-08-2025",
@@ -99,18 +97,6 @@ class Cohort:
         self.sandbox.state.faults.add([Fault.model_validate(fault)])
 
 
-def access_key_lines(team: str, name: str, scopes: Sequence[str], *, days: float = 1) -> tuple[str, str]:
-    """Makes an access key; gives it and its lines in the config."""
-    key_id, access_key = access_keys.create("test")
-    digest = access_keys.digest_of(access_key, PEPPER.encode()).hex()
-    expires_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    lines = (
-        f'[[access_keys]]\nid = "{key_id}"\nhash = "1:{digest}"\nteam = "{team}"\nname = "{name}"\n'
-        f"scopes = {orjson.dumps(list(scopes)).decode()}\nexpires_at = {expires_at.isoformat()}\n"
-    )
-    return access_key, lines
-
-
 def team_lines(
     name: str,
     base_url: str,
@@ -181,6 +167,7 @@ async def cohort(
             f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
         )
+        take_over_keys(folder / "cohort.toml")
         log = io.BytesIO()
         async with (
             running(config.load(folder / "cohort.toml"), log) as service,

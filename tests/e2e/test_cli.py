@@ -1,7 +1,6 @@
 """`cohort call`, `serve` and `sandbox` against real servers: in this process, or as processes where it matters."""
 
 import asyncio
-import datetime
 import signal
 import subprocess
 import urllib.request
@@ -207,8 +206,7 @@ async def test_text_leaves_the_process_while_the_stream_runs_and_ctrl_c_ends_it(
 
 def test_serve_serves_reloads_and_ends_with_0(tmp_path: Path) -> None:
     listen, metrics = free_addresses(2)
-    now = datetime.datetime.now(datetime.UTC)
-    file = opened(tmp_path / "folder", Addresses(listen, metrics), now).path / "cohort.toml"
+    file = opened(tmp_path / "folder", Addresses(listen, metrics)).path / "cohort.toml"
     with started("serve", "--config", str(file), folder=tmp_path) as process:
         process.until('"event":"serving"')
         process.send(signal.SIGHUP)

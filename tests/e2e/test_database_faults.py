@@ -18,9 +18,10 @@ from service.money import nanos_of
 from service.storage import opening
 from service.storage.sqlite import SqliteDatabase
 from tests.books_facts import Facts, facts_of
-from tests.e2e.cohort_service import Cohort, access_key_lines, cohort, team_lines
+from tests.e2e.cohort_service import Cohort, cohort, team_lines
 from tests.e2e.requests import until
 from tests.e2e.traffic import Traffic
+from tests.key_tables import access_key_lines
 from tests.postgres_server import PostgresServer, postgres_server
 
 HEALED_S = 2.0

@@ -19,8 +19,9 @@ from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service import config
 from service.config import ConfigError
 from service.server import running
-from tests.e2e.cohort_service import Cohort, access_key_lines, cohort, team_lines
+from tests.e2e.cohort_service import Cohort, cohort, team_lines
 from tests.e2e.requests import chat, refused, until
+from tests.key_tables import access_key_lines
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -14,9 +14,10 @@ import orjson
 
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from tests.books_lines import books_lines
-from tests.e2e.cohort_service import PEPPER, access_key_lines, team_lines
+from tests.e2e.cohort_service import team_lines
 from tests.e2e.processes import COMMAND, PATIENCE_S, ROOT, environment, free_addresses
 from tests.e2e.requests import rerank
+from tests.key_tables import PEPPER, access_key_lines, take_over_keys
 
 if TYPE_CHECKING:
     from cohort.v1.gateway_service_pb2_grpc import GatewayServiceAsyncStub
@@ -111,6 +112,7 @@ def edge_in(folder: Path) -> Iterator[Edge]:
         f'body_timeout_seconds = {BODY_TIMEOUT_S}\n[metrics]\nlisten = "127.0.0.1:0"\n[peppers]\n1 = "file:pepper"\n'
         f"{books_lines(folder)}{team_lines('demo', f'http://{address}')}{lines}{narrow_lines}{expired_lines}"
     )
+    take_over_keys(config)
     with (
         _running(folder / "sandbox.log", "sandbox", "--listen", address) as (_, sandbox_log),
         _running(folder / "cohort.log", "serve", "--config", str(config)) as (process, log_file),

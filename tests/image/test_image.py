@@ -1,6 +1,5 @@
 """The container image really built, started, asked and stopped; `make image` runs this."""
 
-import datetime
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,13 +12,12 @@ from grpc_health.v1 import health_pb2
 from clients.sandbox import Sandbox
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
-from service.identity import access_keys
 from tests.books_lines import books_lines
 from tests.image.container import Image, built, started
+from tests.key_tables import PEPPER, access_key_lines
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]
 
-PEPPER = "pepper-of-the-image-0123456789abcdef"
 USER = 10001
 DATA = "/var/lib/cohort"
 
@@ -41,8 +39,8 @@ def mounted() -> Iterator[Path]:
 
 def write_config(folder: Path, sandbox_url: str) -> str:
     """Writes a config and what it refers to; gives the access key that it accepts."""
-    key_id, access_key = access_keys.create("image")
-    expires_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    access_key, lines = access_key_lines("demo", "image", ["chat"], environment="image")
+    (folder / "keys.toml").write_text(lines)
     (folder / "pepper").write_text(PEPPER)
     (folder / "cohere_key").write_text("sandbox-production")
     (folder / "cohort.toml").write_text(f"""\
@@ -62,15 +60,14 @@ daily_budget_usd = 25
 {books_lines(folder, database=f"sqlite:{DATA}/cohort.db", audit=f'checkpoint_file = "{DATA}/checkpoints.jsonl"')}
 [peppers]
 1 = "file:pepper"
-[[access_keys]]
-id = "{key_id}"
-hash = "1:{access_keys.digest_of(access_key, PEPPER.encode()).hex()}"
-team = "demo"
-name = "image"
-scopes = ["chat"]
-expires_at = {expires_at.isoformat()}
 """)
     return access_key
+
+
+def import_keys(image: Image, mounted: Path) -> None:
+    """Takes the access key of `write_config` into the container's database."""
+    words = ("/opt/venv/bin/cohort", "keys", "import", "/etc/cohort/keys.toml")
+    subprocess.run(image.run(*words, mounted=mounted), check=True)
 
 
 def test_the_image_says_what_it_runs_and_as_whom(image: Image) -> None:
@@ -98,6 +95,7 @@ async def test_the_container_answers_health_and_a_chat_and_stops_when_asked(
 ) -> None:
     async with Sandbox().serve() as sandbox_url:
         access_key = write_config(mounted, sandbox_url)
+        import_keys(image, mounted)
         with started(image, mounted, tmp_path / "log") as container:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{container.port}") as channel:
                 check = channel.unary_unary(

@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 
 from tests.books_lines import books_lines
-from tests.e2e.cohort_service import PEPPER, access_key_lines, team_lines
+from tests.e2e.cohort_service import team_lines
 from tests.e2e.processes import COMMAND, PATIENCE_S, ROOT, environment, free_addresses
+from tests.key_tables import PEPPER, access_key_lines, take_over_keys
 
 MODELS = ("command-a-03-2025", "embed-v4.0", "rerank-v3.5")
 DRAIN_S = 3
@@ -171,6 +172,7 @@ class Fleet:
             "deadline_margin_ms = 20\n[metrics]\nenabled = false\n[cohere]\nsilence_timeout_seconds = 2\n"
             f'[peppers]\n1 = "file:pepper"\n{lines}{"".join(team.config for team in self.teams)}'
         )
+        take_over_keys(own / "cohort.toml")
         return Replica(own, address)
 
     def close(self) -> None:

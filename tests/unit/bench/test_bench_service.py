@@ -13,6 +13,7 @@ from bench.upstream import Upstream
 from bench.workloads import all_workloads
 from service import config
 from service.snapshot import snapshot_of
+from tests.key_tables import access_keys_of
 
 METRICS = """\
 # HELP cohort_calls_total Calls by outcome.
@@ -26,10 +27,11 @@ cohort_calls_total{code="OK",reason="",rpc="/cohort.v1.GatewayService/Embed",tea
 
 def test_the_config_is_one_that_cohort_starts_with_and_its_access_keys_are_good(tmp_path: Path) -> None:
     setting = setting_in(tmp_path, Upstream(8080, tmp_path / "answers"))
-    snapshot = snapshot_of(config.load(setting.config))
+    loaded = config.load(setting.config)
+    snapshot, access_keys = snapshot_of(loaded), access_keys_of(loaded)
 
     for workload in all_workloads().values():
-        principal = snapshot.access_keys.principal_of(setting.access_key_for(workload), time.time())
+        principal = access_keys.principal_of(setting.access_key_for(workload), time.time())
         base_url = snapshot.client_of(principal.team).base_url
         assert str(base_url) == ("http://127.0.0.1:8080/streams" if workload.streams else "http://127.0.0.1:8080")
 

@@ -16,6 +16,7 @@ from bench.upstream import Upstream
 from service import config
 from service.snapshot import snapshot_of
 from service.validation import violations_of_get_usage
+from tests.key_tables import access_keys_of
 
 _KINDS = "SELECT kind, COUNT(*) FROM audit GROUP BY kind"
 _STATES = "SELECT state, COUNT(*) FROM call_hold GROUP BY state"
@@ -51,13 +52,14 @@ def test_filled_books_are_the_sum_of_their_records(tmp_path: Path) -> None:
 
 def test_the_config_is_one_that_cohort_starts_with_and_its_operator_sees_all_teams(tmp_path: Path) -> None:
     upstream = Upstream(8080, tmp_path / "answers")
-    setting = report_setting_in(tmp_path, upstream, "sqlite:/tmp/full.db", "sqlite:/tmp/empty.db")
+    urls = [f"sqlite:{tmp_path / name}" for name in ("full.db", "empty.db")]
+    setting = report_setting_in(tmp_path, upstream, *urls)
 
     loaded = [config.load(each.config) for each in (setting.full, setting.empty)]
-    assert [each.database_url() for each in loaded] == ["sqlite:/tmp/full.db", "sqlite:/tmp/empty.db"]
-    for snapshot in map(snapshot_of, loaded):
-        assert snapshot.access_keys.principal_of(setting.access_key, 0.0).scopes == {"admin"}
-        assert set(TEAMS) <= set(snapshot.budgets)
+    assert [each.database_url() for each in loaded] == urls
+    for each in loaded:
+        assert access_keys_of(each).principal_of(setting.access_key, 0.0).scopes == {"admin"}
+        assert set(TEAMS) <= set(snapshot_of(each).budgets)
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)

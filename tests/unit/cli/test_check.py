@@ -1,4 +1,3 @@
-import datetime
 import sys
 from pathlib import Path
 
@@ -11,16 +10,6 @@ from service.cli.check import checked, teams_table, warnings_of
 from service.config import ConfigError
 from tests.unit.cli.configs import write_config
 
-NOW = datetime.datetime(2030, 5, 1, tzinfo=datetime.UTC)
-HASH = "1:" + 64 * "0"
-
-
-def access_key(key_id: str, expires_at: str) -> str:
-    return (
-        f'[[access_keys]]\nid = "{key_id}"\nhash = "{HASH}"\nteam = "demo"\nname = "laptop"\nscopes = ["chat"]\n'
-        f"expires_at = {expires_at}\n"
-    )
-
 
 def team(name: str, cohere_key: str) -> str:
     return (
@@ -30,18 +19,15 @@ def team(name: str, cohere_key: str) -> str:
 
 
 def warnings(file: Path, environ: dict[str, str] | None = None) -> list[str]:
-    return warnings_of(checked(config.load(file, environ or {})), NOW)
-
-
-GOOD_KEY = access_key("aaaaaaaaaaaa", "2030-06-01T00:00:00Z")
+    return warnings_of(checked(config.load(file, environ or {})))
 
 
 def test_a_config_in_order_has_no_warnings(tmp_path: Path) -> None:
-    assert warnings(write_config(tmp_path, more=GOOD_KEY)) == []
+    assert warnings(write_config(tmp_path)) == []
 
 
 def test_a_missing_cohere_key_is_a_warning_for_its_team(tmp_path: Path) -> None:
-    file = write_config(tmp_path, more=team("search", "env:SEARCH_KEY") + GOOD_KEY)
+    file = write_config(tmp_path, more=team("search", "env:SEARCH_KEY"))
 
     assert warnings(file) == [
         "teams.search.cohere_key: env:SEARCH_KEY: the environment variable is not set: every call of the team will fail"
@@ -54,7 +40,7 @@ def test_a_missing_cohere_key_is_a_warning_for_its_team(tmp_path: Path) -> None:
     ids=["by the same reference", "by another reference"],
 )
 def test_two_teams_with_one_cohere_key_are_a_warning(cohere_key: str, environ: dict[str, str], tmp_path: Path) -> None:
-    file = write_config(tmp_path, more=team("search", cohere_key) + GOOD_KEY)
+    file = write_config(tmp_path, more=team("search", cohere_key))
 
     (warning,) = warnings(file, environ)
 
@@ -63,7 +49,7 @@ def test_two_teams_with_one_cohere_key_are_a_warning(cohere_key: str, environ: d
 
 
 def test_two_teams_that_name_one_missing_cohere_key_are_a_warning_too(tmp_path: Path) -> None:
-    file = write_config(tmp_path, more=team("a", "env:GONE") + team("b", "env:GONE") + GOOD_KEY)
+    file = write_config(tmp_path, more=team("a", "env:GONE") + team("b", "env:GONE"))
 
     assert [warning.partition(":")[0] for warning in warnings(file)] == [
         "teams.a.cohere_key",
@@ -84,14 +70,14 @@ def test_two_teams_that_name_one_missing_cohere_key_are_a_warning_too(tmp_path: 
     ],
 )
 def test_a_database_that_anyone_could_pretend_to_be_is_a_warning(url: str, warned: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    file = write_config(tmp_path, more=GOOD_KEY)
+    file = write_config(tmp_path)
     file.write_text(file.read_text().replace("sqlite:cohort.db", url))
 
     assert [warning.partition(":")[0] for warning in warnings(file)] == (["books.database"] if warned else [])
 
 
 def test_a_model_without_a_price_is_a_warning_that_says_how_to_add_one(tmp_path: Path) -> None:
-    file = write_config(tmp_path, more=team("search", "env:GONE").replace("rerank-v3.5", "command-z") + GOOD_KEY)
+    file = write_config(tmp_path, more=team("search", "env:GONE").replace("rerank-v3.5", "command-z"))
 
     unpriced, _ = warnings(file)
 
@@ -100,7 +86,7 @@ def test_a_model_without_a_price_is_a_warning_that_says_how_to_add_one(tmp_path:
 
 
 def test_a_price_of_ones_own_is_a_price(tmp_path: Path) -> None:
-    file = write_config(tmp_path, more=GOOD_KEY)
+    file = write_config(tmp_path)
     text = file.read_text().replace("command-a-03-2025", "command-a-reasoning-08-2025")
     file.write_text(text.replace("[books]", '[books]\nprices = "prices.toml"'))
     (tmp_path / "prices.toml").write_text(
@@ -119,34 +105,19 @@ def test_prices_that_cannot_be_used_would_not_start(tmp_path: Path) -> None:
         checked(config.load(file, {}))
 
 
-def test_a_config_that_lets_nobody_in_is_a_warning(tmp_path: Path) -> None:
-    (warning,) = warnings(write_config(tmp_path))
-
-    assert warning.startswith("access_keys: none")
-
-
-def test_access_keys_that_are_expired_or_live_too_long_are_warnings(tmp_path: Path) -> None:
-    past, distant = "2030-05-01T00:00:00Z", "2031-05-02T00:00:00Z"
-    keys = access_key("aaaaaaaaaaaa", past) + access_key("bbbbbbbbbbbb", distant)
-
-    expired, long = warnings(write_config(tmp_path, more=keys))
-
-    assert expired == "access_keys.aaaaaaaaaaaa (demo/laptop): expired on 2030-05-01"
-    assert long == "access_keys.bbbbbbbbbbbb (demo/laptop): lives longer than 365 days from now"
+def test_a_config_that_lets_no_access_key_in_is_a_warning(tmp_path: Path) -> None:
+    assert warnings(write_config(tmp_path, peppers="")) == ["peppers: none, so there can be no access keys"]
 
 
 def test_the_table_names_what_each_team_may_use_and_never_a_key(tmp_path: Path) -> None:
     team_lines = 'endpoints = ["embed"]\nmax_input_tokens_per_call = 900\nbase_url = "https://vault.example.com"'
-    file = write_config(tmp_path, team=team_lines, more=GOOD_KEY)
+    file = write_config(tmp_path, team=team_lines)
 
     table = teams_table(checked(config.load(file, {}))).splitlines()
 
     assert table == [
-        (
-            "TEAM  ENDPOINTS  MODELS             MAX TOKENS  MAX INPUT TOKENS  DAILY BUDGET  "
-            "COHERE KEY                 ACCESS KEYS"
-        ),
-        "demo  embed      command-a-03-2025  500         900               $25.00        file:demo.key              1",
+        "TEAM  ENDPOINTS  MODELS             MAX TOKENS  MAX INPUT TOKENS  DAILY BUDGET  COHERE KEY",
+        "demo  embed      command-a-03-2025  500         900               $25.00        file:demo.key",
         "                 embed-v4.0                                       UTC           https://vault.example.com",
     ]
 
@@ -205,7 +176,7 @@ def test_tracing_without_its_extra_would_not_start(tmp_path: Path, monkeypatch: 
 
 
 def test_the_command_ends_with_0_although_it_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path)
+    file = write_config(tmp_path, peppers="")
 
     code = main(["check", "--config", str(file)])
     captured = capsys.readouterr()
@@ -213,7 +184,7 @@ def test_the_command_ends_with_0_although_it_warns(tmp_path: Path, capsys: pytes
     assert code == 0
     assert captured.out.startswith("TEAM ")
     assert captured.out.endswith(f"{file}: the service would start with it (1 warning)\n")
-    assert captured.err.startswith("warning: access_keys: none")
+    assert captured.err.startswith("warning: peppers: none")
 
 
 def test_the_command_ends_with_2_and_every_problem_on_stderr(

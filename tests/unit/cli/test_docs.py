@@ -137,7 +137,6 @@ def test_the_example_is_a_config_that_loads() -> None:
     loaded = config.load(ROOT / "cohort.example.toml", {})
 
     assert len(loaded.config.teams) == 2
-    assert {key.team for key in loaded.config.access_keys} == set(loaded.config.teams)
 
 
 def test_the_configs_default_place_is_the_documented_one() -> None:

@@ -84,7 +84,6 @@ def test_a_config_without_a_setting_takes_the_safe_default() -> None:
     assert not loaded.server.plaintext_off_loopback
     assert loaded.metrics.listen == "127.0.0.1:9464"
     assert loaded.cohere.base_url == "https://api.cohere.com"
-    assert loaded.access_keys == ()
 
 
 def test_relative_paths_count_from_the_folder_of_the_file() -> None:

@@ -1,14 +1,13 @@
+import hashlib
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import CohortError
+from service.errors import CredentialAmbiguous
 from service.identity.access_keys import (
-    METHOD,
     AccessKeyRecord,
-    AccessKeyRefused,
     AccessKeys,
     checksum_of,
     create,
@@ -16,10 +15,11 @@ from service.identity.access_keys import (
 )
 from service.identity.credential import Credential, credential_of
 from service.identity.principal import Principal
+from service.identity.refusals import CredentialRefused
 
 PEPPER = b"p" * 32
 NOW_S = 1_000_000.0
-PRINCIPAL = Principal("search", "indexer", frozenset({"chat"}), METHOD, "x")
+PRINCIPAL = Principal("search", "indexer", frozenset({"chat"}), "access_key", "x")
 
 
 def keys_with(key_id: str, access_key: str, *, pepper: bytes = PEPPER, expires_at_s: float = NOW_S + 1) -> AccessKeys:
@@ -28,7 +28,7 @@ def keys_with(key_id: str, access_key: str, *, pepper: bytes = PEPPER, expires_a
 
 
 def why_refused(keys: AccessKeys, access_key: str) -> str:
-    with pytest.raises(AccessKeyRefused) as raised:
+    with pytest.raises(CredentialRefused) as raised:
         keys.principal_of(access_key, NOW_S)
     return str(raised.value)
 
@@ -63,7 +63,7 @@ def test_each_refusal_has_its_own_reason_in_the_log() -> None:
     } == {
         "malformed access key",
         "access key of another environment",
-        "unknown access key",
+        f"unknown access key {other_id}",
         f"wrong secret for access key {key_id}",
         f"expired access key {key_id}",
     }
@@ -83,29 +83,58 @@ def test_no_text_breaks_the_check(text: str) -> None:
     why_refused(keys_with(*create("prod")), text)
 
 
+def test_a_call_without_a_credential_has_none() -> None:
+    assert credential_of(()) is None
+    assert credential_of(None) is None
+    assert credential_of((("user-agent", "x"),)) is None
+
+
 @pytest.mark.parametrize(
-    ("metadata", "reason"),
+    "metadata",
     [
-        ((), "CREDENTIAL_MISSING"),
-        ((("user-agent", "x"),), "CREDENTIAL_MISSING"),
-        ((("x-api-key", "a"), ("authorization", "Bearer a")), "CREDENTIAL_AMBIGUOUS"),
-        ((("x-api-key", "a"), ("x-api-key", "a")), "CREDENTIAL_AMBIGUOUS"),
-        ((("authorization", "Bearer a"), ("authorization", "Bearer b")), "CREDENTIAL_AMBIGUOUS"),
-        ((("authorization", "Basic a"),), "CREDENTIAL_REJECTED"),
-        ((("authorization", "Bearer"),), "CREDENTIAL_REJECTED"),
-        ((("authorization", "Bearer  "),), "CREDENTIAL_REJECTED"),
-        ((("x-api-key", ""),), "CREDENTIAL_REJECTED"),
-        ((("x-api-key", "a" * 9000),), "CREDENTIAL_REJECTED"),
-        ((("x-api-key", b"a"),), "CREDENTIAL_REJECTED"),
+        (("x-api-key", "a"), ("authorization", "Bearer a")),
+        (("x-api-key", "a"), ("x-api-key", "a")),
+        (("authorization", "Bearer a"), ("authorization", "Bearer b")),
     ],
 )
-def test_exactly_one_credential_is_wanted(metadata: tuple[tuple[str, str | bytes], ...], reason: str) -> None:
-    from service.status import reason_name
-
-    with pytest.raises(CohortError) as raised:
+def test_two_credentials_are_one_too_many(metadata: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(CredentialAmbiguous):
         credential_of(metadata)
 
-    assert reason_name(raised.value.reason) == reason
+
+@pytest.mark.parametrize(
+    ("metadata", "why"),
+    [
+        (("authorization", "Basic a"), "another scheme"),
+        (("authorization", "Bearer"), "empty"),
+        (("authorization", "Bearer  "), "empty"),
+        (("x-api-key", ""), "empty"),
+        (("x-api-key", "a" * 9000), "too long"),
+        (("x-api-key", b"a"), "not text"),
+    ],
+)
+def test_what_is_no_credential_is_refused(metadata: tuple[str, str | bytes], why: str) -> None:
+    with pytest.raises(CredentialRefused, match=why):
+        credential_of((metadata,))
+
+
+def test_a_revoked_key_says_so_in_the_log_and_only_to_who_has_it() -> None:
+    key_id, access_key = create("prod")
+    revoked = AccessKeyRecord(key_id, digest_of(access_key, PEPPER), "1", PRINCIPAL, NOW_S + 1, revoked=True)
+    forged = access_key[:-7] + ("a" if access_key[-7] != "a" else "b")
+    keys = AccessKeys("prod", {"1": PEPPER}, [revoked])
+
+    assert why_refused(keys, access_key) == f"revoked access key {key_id}"
+    assert why_refused(keys, forged + checksum_of(forged)) == f"wrong secret for access key {key_id}"
+
+
+def test_a_row_that_somebody_else_wrote_gives_no_access() -> None:
+    key_id, access_key = create("prod")
+    plain = AccessKeyRecord(key_id, hashlib.sha256(access_key.encode()).digest(), "1", PRINCIPAL, NOW_S + 1)
+    of_no_pepper = AccessKeyRecord(key_id, digest_of(access_key, b""), "", PRINCIPAL, NOW_S + 1)
+
+    for forged in (plain, of_no_pepper, AccessKeyRecord(key_id, digest_of(access_key, b""), "9", PRINCIPAL, NOW_S + 1)):
+        assert why_refused(AccessKeys("prod", {"1": PEPPER}, [forged]), access_key).startswith("wrong secret")
 
 
 @pytest.mark.parametrize(
@@ -114,3 +143,10 @@ def test_exactly_one_credential_is_wanted(metadata: tuple[tuple[str, str | bytes
 def test_both_spellings_carry_the_credential(metadata: tuple[tuple[str, str], ...]) -> None:
     assert credential_of(metadata) == Credential("k")
     assert "k" not in repr(credential_of(metadata)).removeprefix("<Credential>")
+
+
+def test_a_record_under_a_pepper_that_the_config_does_not_have_gives_no_access_whatever_its_digest() -> None:
+    key_id, access_key = create("prod")
+    forged = AccessKeyRecord(key_id, digest_of(access_key, b""), "2", PRINCIPAL, NOW_S + 1)
+
+    assert why_refused(AccessKeys("prod", {"1": PEPPER}, [forged]), access_key) == f"wrong secret for access key {key_id}"

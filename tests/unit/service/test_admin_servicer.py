@@ -22,7 +22,6 @@ from service.books.committer import Committer
 from service.call import Call
 from service.context import Context
 from service.identity.principal import Principal
-from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain
 from service.interceptors.error import ErrorInterceptor
 from service.money import nanos_of
@@ -31,6 +30,7 @@ from service.servicers.admin import AdminServicer
 from service.snapshot import BudgetTerms
 from service.storage.database import Database
 from tests.e2e.requests import refused
+from tests.unit.service.stand_ins import auth_by, with_the_rest
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
@@ -71,20 +71,22 @@ class Operations:
             request.page_token = page.next_page_token
 
 
-def open_call(rpc: str, context: Context) -> Call:
-    def principal_of(access_key: str, _now_s: float) -> Principal:
-        return Principal("search", access_key, frozenset(SCOPES[access_key]), "access_key", access_key)
+def principal_of(name: str) -> Principal:
+    return Principal("search", name, frozenset(SCOPES[name]), "access_key", name)
 
-    snapshot: Any = SimpleNamespace(budgets=TEAMS, access_keys=SimpleNamespace(principal_of=principal_of))
+
+def open_call(rpc: str, context: Context) -> Call:
+    snapshot: Any = SimpleNamespace(budgets=TEAMS, policies=TEAMS)
     return Call(rpc, snapshot, 0.0, metadata=context.invocation_metadata() or ())
 
 
 @pytest.fixture
 async def operations(sqlite_database: Database) -> AsyncIterator[Operations]:
     committer = Committer(sqlite_database, DatabaseClock(await sqlite_database.now_us()), lambda _: None)
-    chain = Chain((ErrorInterceptor(), AuthInterceptor()), frozenset({SERVICE.full_name}), open_call)
+    chain = Chain((ErrorInterceptor(), auth_by(principal_of)), frozenset({SERVICE.full_name}), open_call)
     server = grpc.aio.server(interceptors=(chain,))
-    add_service(server, SERVICE, AdminServicer(Books(sqlite_database, committer)), RpcOptions(5.0))
+    servicers = with_the_rest(SERVICE, AdminServicer(Books(sqlite_database, committer)))
+    add_service(server, SERVICE, servicers, RpcOptions(5.0))
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     async with grpc.aio.insecure_channel(target) as channel:

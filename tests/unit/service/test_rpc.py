@@ -24,13 +24,18 @@ class Servicer:
 async def test_an_rpc_without_a_scope_rule_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(scopes.SCOPES_OF_RPC, CHAT)
     with pytest.raises(LookupError, match="no scope rule"):
-        add_service(grpc.aio.server(), GATEWAY, Servicer(), RpcOptions(1.0))
+        add_service(grpc.aio.server(), GATEWAY, (Servicer(),), RpcOptions(1.0))
 
 
 async def test_an_rpc_without_a_method_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Servicer, "Rerank")
-    with pytest.raises(AttributeError):
-        add_service(grpc.aio.server(), GATEWAY, Servicer(), RpcOptions(1.0))
+    with pytest.raises(LookupError, match="Rerank has 0 servicers"):
+        add_service(grpc.aio.server(), GATEWAY, (Servicer(),), RpcOptions(1.0))
+
+
+async def test_an_rpc_with_two_methods_fails_the_start() -> None:
+    with pytest.raises(LookupError, match="has 2 servicers"):
+        add_service(grpc.aio.server(), GATEWAY, (Servicer(), Servicer()), RpcOptions(1.0))
 
 
 def test_every_rule_is_for_an_rpc_that_exists() -> None:

@@ -9,14 +9,13 @@ from service.call import Call
 from service.errors import ScopeMissing
 from service.identity.principal import Principal
 from service.identity.scopes import SCOPES_OF_RPC
-from service.interceptors.auth import AuthInterceptor
+from tests.unit.service.stand_ins import auth_by
 
 
 async def let_in(rpc: str, *scopes: str) -> Call:
     """Passes a call of a principal with *scopes* through the interceptor."""
     principal = Principal("demo", "tests", frozenset(scopes), "access_key", "abc")
-    keys = SimpleNamespace(principal_of=lambda _access_key, _now_s: principal)
-    snapshot: Any = SimpleNamespace(access_keys=keys)
+    snapshot: Any = SimpleNamespace(policies={"demo": None})
     call = Call(rpc, snapshot, 0.0, metadata=(("x-api-key", "cohort_test_abc_secret"),))
     context: Any = None
     passed: list[Call] = []
@@ -24,7 +23,7 @@ async def let_in(rpc: str, *scopes: str) -> Call:
     async def proceed(call: Call, _: object) -> None:
         passed.append(call)
 
-    await AuthInterceptor().intercept(call, context, proceed)
+    await auth_by(lambda _: principal).intercept(call, context, proceed)
     (only,) = passed
     return only
 

@@ -1,7 +1,6 @@
 """GetUsage on a real channel, in front of real books, for the tests of what it tells."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +20,6 @@ from service.books.usage import Units
 from service.call import Call
 from service.context import Context
 from service.identity.principal import Principal
-from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain
 from service.interceptors.error import ErrorInterceptor
 from service.policy import Policy
@@ -30,6 +28,7 @@ from service.rpc import RpcOptions, add_service
 from service.servicers.gateway import GatewayServicer
 from service.snapshot import BudgetTerms, Snapshot
 from service.storage.database import Database, Transaction
+from tests.unit.service.stand_ins import auth_by
 from tests.usage import entries
 from tests.usage.entries import Names
 
@@ -68,7 +67,7 @@ class UsageService:
         committer = Committer(self.database, DatabaseClock(await self.database.now_us()), lambda _: None)
         absent: Any = None  # what sends to Cohere
         gateway = GatewayServicer(absent, absent, absent, absent, absent, Books(self.database, committer))
-        add_service(self._server, SERVICE, gateway, RpcOptions(5.0))
+        add_service(self._server, SERVICE, (gateway,), RpcOptions(5.0))
         port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
@@ -122,19 +121,19 @@ def window_of(usage: GetUsageResponse) -> Period:
 
 
 def _chain() -> Chain:
-    return Chain((ErrorInterceptor(), AuthInterceptor()), frozenset({SERVICE.full_name}), _open_call)
+    return Chain((ErrorInterceptor(), auth_by(_principal_of)), frozenset({SERVICE.full_name}), _open_call)
+
+
+def _principal_of(name: str) -> Principal:
+    team = "ads" if name.startswith("ads") else "search"
+    return Principal(team, name, frozenset(SCOPES[name]), "access_key", name)
 
 
 def _open_call(rpc: str, context: Context) -> Call:
-    def principal_of(access_key: str, _now_s: float) -> Principal:
-        team = "ads" if access_key.startswith("ads") else "search"
-        return Principal(team, access_key, frozenset(SCOPES[access_key]), "access_key", access_key)
-
-    access_keys: Any = SimpleNamespace(principal_of=principal_of)
-    return Call(rpc, snapshot_with(access_keys), 0.0, metadata=context.invocation_metadata() or ())
+    return Call(rpc, snapshot_here(), 0.0, metadata=context.invocation_metadata() or ())
 
 
-def snapshot_with(access_keys: Any = None) -> Snapshot:
+def snapshot_here() -> Snapshot:
     """Of a config with the teams of this module."""
     loaded: Any = None
-    return Snapshot(loaded, access_keys, POLICIES, {}, BUDGETS, load(), 0)
+    return Snapshot(loaded, POLICIES, {}, BUDGETS, load(), 0, {}, {})

@@ -1,0 +1,44 @@
+"""Lets the demo's access key into the database of one of the demo's configs."""
+
+import datetime
+
+from service import offline
+from service.books.errors import BooksUnavailable
+from service.cli.demo_folder import DemoFolder
+from service.config import ConfigError, LoadedConfig
+from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, NewAccessKey
+from service.identity.access_keys import AccessKeys, digest_of, parsed
+from service.identity.directory import read_directory
+from service.identity.importing import import_keys
+from service.identity.refusals import CredentialRefused
+from service.snapshot import snapshot_of
+
+_SCOPES = frozenset({"chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read", "admin"})
+
+
+async def let_in(folder: DemoFolder, loaded: LoadedConfig, now: datetime.datetime) -> None:
+    """Lets the folder's access key in for a year, unless the database has it already.
+
+    Args:
+        folder: Has the key.
+        loaded: One of its configs.
+        now: With a time zone.
+
+    Raises:
+        ConfigError: The database cannot be opened, or the key gives no access any more.
+    """
+    access_key, peppers = folder.access_key(), snapshot_of(loaded).peppers
+    try:
+        version = max(peppers, key=int)
+        expires_at_us = int((now + ACCESS_KEY_LIFETIME_MAX).timestamp()) * 1_000_000
+        digest = digest_of(access_key, peppers[version])
+        key = NewAccessKey(parsed(access_key)[1], digest, version, "demo", "demo", _SCOPES, expires_at_us)
+        async with offline.books_of(loaded) as books:
+            await books.change(import_keys([key], "cohort demo"))
+            directory = await books.read(lambda tx: read_directory(tx, 0))
+        keys = () if directory is None else directory.access_keys
+        AccessKeys(loaded.config.environment, peppers, keys).principal_of(access_key, now.timestamp())
+    except BooksUnavailable as error:
+        raise ConfigError([f"books.database: {error.why}"]) from None
+    except CredentialRefused as refused:
+        raise ConfigError([f"{folder.path}: {refused.why}: delete the folder to begin anew"]) from None
