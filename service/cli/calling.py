@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 import grpc
 
-from cohort.client import CohortError, with_access_key
+from cohort.client import CohortError
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service.address import host_of, is_loopback
+from service.cli.caller_credential import add_credentials, caller_credential
 from service.cli.commands import NOT_STARTED, CommandFailed
-from service.cli.defaults import ACCESS_KEY_FILE, DEMO_FOLDER, LISTEN
+from service.cli.defaults import LISTEN
 from service.cli.printing import printable
-from service.config import environment_variable
 
 TIMEOUT_DEFAULT_S = 300.0
 _OPTIONS = [("grpc.max_receive_message_length", -1)]
@@ -63,14 +63,11 @@ def caller(arguments: argparse.Namespace) -> Iterator[Caller]:
     """Opens the channel that the arguments of `add_target` describe.
 
     Raises:
-        CommandFailed: There is no access key, or it would travel in clear.
+        CommandFailed: There is no credential, or it would travel in clear.
     """
-    access_key = _access_key(arguments.access_key_file)
+    credential = caller_credential(arguments)
     with _channel(arguments) as channel:
-        try:
-            authenticated = with_access_key(channel, access_key)
-        except ValueError as error:
-            raise CommandFailed(str(error), NOT_STARTED) from None
+        authenticated = credential.on(channel)
         yield Caller(GatewayServiceStub(authenticated), AdminServiceStub(authenticated), arguments.timeout_seconds)
 
 
@@ -97,14 +94,9 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--tls", action="store_true", help="call over TLS, trusting the public CAs that gRPC brings")
     target.add_argument("--ca-file", type=Path, metavar="FILE", help="call over TLS, trusting the CAs in this PEM file")
     target.add_argument(
-        "--plaintext-off-loopback", action="store_true", help="show the access key to the network on the way"
+        "--plaintext-off-loopback", action="store_true", help="show the credential to the network on the way"
     )
-    target.add_argument(
-        "--access-key-file",
-        type=Path,
-        metavar="FILE",
-        help="default: COHORT_ACCESS_KEY in the environment, else .cohort/access_key if it is there",
-    )
+    add_credentials(target)
     target.add_argument(
         "--timeout-seconds",
         type=float,
@@ -114,27 +106,13 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _access_key(file: Path | None) -> str:
-    if file is None:
-        access_key = environment_variable("COHORT_ACCESS_KEY")
-        if access_key is not None:
-            return access_key
-        file = DEMO_FOLDER / ACCESS_KEY_FILE
-        if not file.exists():
-            raise CommandFailed("who calls? set COHORT_ACCESS_KEY, or give --access-key-file", NOT_STARTED)
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandFailed(f"--access-key-file: {error}", NOT_STARTED) from None
-
-
 def _channel(arguments: argparse.Namespace) -> grpc.Channel:
     target = arguments.target
     if arguments.tls or arguments.ca_file is not None:
         return grpc.secure_channel(target, _trusted(arguments.ca_file), options=_OPTIONS)
     if not is_loopback(host_of(target)) and not arguments.plaintext_off_loopback:
         raise CommandFailed(
-            f"{target} is another machine, and without --tls or --ca-file the network sees the access key;"
+            f"{target} is another machine, and without --tls or --ca-file the network sees the credential;"
             " --plaintext-off-loopback allows that",
             NOT_STARTED,
         )

@@ -13,6 +13,9 @@ from service.cli.version import PrintVersion
 COMMANDS = (
     Command("serve", "service.cli.serve", "Serve what a config says; SIGHUP or a changed file reloads it."),
     Command("check", "service.cli.check", "Check a config as a start does, without serving."),
+    Command("login", "service.cli.login", "Log in at the company's issuer, in the browser or on another device."),
+    Command("logout", "service.cli.logout", "End the login, at the issuer and here."),
+    Command("whoami", "service.cli.whoami", "Show who calls, and who Cohort takes that for."),
     Command("keys", "service.cli.keys", "Access keys, with which callers identify themselves."),
     Command("teams", "service.cli.teams", "What teams may use and have left; freeze one, or let it go again."),
     Command("budget", "service.cli.budget", "Correct what a budget says."),

@@ -33,6 +33,9 @@ def test_these_are_the_commands() -> None:
     assert [leaf.prog for leaf in LEAVES] == [
         "cohort serve",
         "cohort check",
+        "cohort login",
+        "cohort logout",
+        "cohort whoami",
         "cohort keys create",
         "cohort teams freeze",
         "cohort teams unfreeze",
