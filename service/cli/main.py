@@ -17,6 +17,8 @@ COMMANDS = (
     Command("logout", "service.cli.logout", "End the login, at the issuer and here."),
     Command("whoami", "service.cli.whoami", "Show who calls, and who Cohort takes that for."),
     Command("keys", "service.cli.keys", "Access keys, with which callers identify themselves."),
+    Command("service-accounts", "service.cli.service_accounts", "Callers that sign their own short-lived tokens."),
+    Command("token", "service.cli.token", "Sign a short-lived token with a service account's key, offline."),
     Command("teams", "service.cli.teams", "What teams may use and have left; freeze one, or let it go again."),
     Command("budget", "service.cli.budget", "Correct what a budget says."),
     Command("usage", "service.cli.usage", "What teams have consumed and what it cost, what is left, and the prices."),

@@ -13,6 +13,11 @@ from google.protobuf.message import Message
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, SetTeamFrozenRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
+from cohort.v1.service_account_pb2 import (
+    CreateServiceAccountRequest,
+    ListServiceAccountsRequest,
+    RevokeServiceAccountRequest,
+)
 from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 
 ACCESS_KEY = "an-access-key"
@@ -24,6 +29,9 @@ _REQUESTS: dict[str, dict[str, type[Message]]] = {
         "ListAuditRecords": ListAuditRecordsRequest,
         "ListTeams": ListTeamsRequest,
         "GetTeam": GetTeamRequest,
+        "CreateServiceAccount": CreateServiceAccountRequest,
+        "ListServiceAccounts": ListServiceAccountsRequest,
+        "RevokeServiceAccount": RevokeServiceAccountRequest,
     },
 }
 
