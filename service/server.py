@@ -39,6 +39,7 @@ from service.rpc import RpcOptions, add_service
 from service.servicers.admin import AdminServicer
 from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
+from service.servicers.service_accounts import ServiceAccountServicer
 from service.servicers.teams import TeamServicer
 from service.snapshot import BudgetTerms, Snapshot, require_small_moves, snapshot_of
 from service.status import Outcome
@@ -65,10 +66,7 @@ async def _absent(*_: object) -> None:
     raise NotImplementedError
 
 
-_COMING = (
-    *("CreateAccessKey", "ListAccessKeys", "RotateAccessKey", "RevokeAccessKey"),
-    *("CreateServiceAccount", "ListServiceAccounts", "RevokeServiceAccount"),
-)
+_COMING = ("CreateAccessKey", "ListAccessKeys", "RotateAccessKey", "RevokeAccessKey")
 _Coming = type("_Coming", (), {"__slots__": (), **{name: staticmethod(_absent) for name in _COMING}})
 
 
@@ -180,7 +178,8 @@ async def _wired(
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
     add_service(server, GATEWAY, (gateway,), options)
-    add_service(server, ADMIN, (AdminServicer(kept.books), TeamServicer(kept.books), _Coming()), options)
+    accounts = ServiceAccountServicer(kept.books, authentic.identities, authentic.accounts)
+    add_service(server, ADMIN, (AdminServicer(kept.books), TeamServicer(kept.books), accounts, _Coming()), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server
