@@ -14,12 +14,16 @@ import grpc
 
 from cohort.client import with_access_key, with_bearer
 from cohort.client.credentials import Bearer
+from cohort.client.service_account import ServiceAccount
 from service.address import host_of, is_loopback
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.defaults import ACCESS_KEY_FILE, DEMO_FOLDER
 from service.cli.login_bearer import LoginBearer
 from service.cli.token_store import Login, login_store
 from service.config import environment_variable
+
+JWT_LIFETIME_S = 600
+"""Of the JWTs that a service account's file signs; a new one follows while a command runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,12 @@ def add_credentials(target: argparse._ArgumentGroup) -> None:
         help="default: COHORT_ACCESS_KEY in the environment, else the demo's .cohort/access_key if it is there and"
         " Cohort is on this machine, else the login made by `cohort login`",
     )
+    named.add_argument(
+        "--service-account",
+        type=Path,
+        metavar="FILE",
+        help="call as the service account of this file, which signs a JWT of ten minutes",
+    )
 
 
 def caller_credential(arguments: argparse.Namespace) -> CallerCredential:
@@ -67,6 +77,8 @@ def caller_credential(arguments: argparse.Namespace) -> CallerCredential:
     """
     if arguments.access_key_file is not None:
         return _from_file(arguments.access_key_file)
+    if arguments.service_account is not None:
+        return _of_account(arguments.service_account)
     access_key = environment_variable("COHORT_ACCESS_KEY")
     if access_key is not None:
         return CallerCredential("COHORT_ACCESS_KEY", access_key=access_key)
@@ -85,3 +97,11 @@ def _from_file(file: Path) -> CallerCredential:
         return CallerCredential(str(file), access_key=file.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
         raise CommandFailed(f"--access-key-file: {error}", NOT_STARTED) from None
+
+
+def _of_account(file: Path) -> CallerCredential:
+    try:
+        account = ServiceAccount.from_file(file)
+        return CallerCredential(f"{file} (service account {account.id})", bearer=account.bearer(None, JWT_LIFETIME_S))
+    except (OSError, ValueError, ImportError) as error:
+        raise CommandFailed(f"--service-account: {error}", NOT_STARTED) from None

@@ -81,18 +81,22 @@ def refreshed(login: Login, refresh_token: str) -> Login:
 def ended(login: Login) -> list[str]:
     """Revokes the tokens of a login; returns what went wrong, for people."""
     if login.revocation_endpoint is None:
-        return [f"{login.issuer} revokes nothing: what is left of the access token's time it stays good for"]
+        return [f"{login.issuer} revokes nothing: the tokens stay good until they expire"]
     problems: list[str] = []
-    tokens = {"refresh_token": login.refresh_token, "access_token": login.access_token}
+    tokens = {"refresh token": login.refresh_token, "access token": login.access_token}
     with http_client() as http:
         endpoint = TokenEndpoint(http, login.token_endpoint, _asked(login))
         for kind, token in tokens.items():
             try:
                 if token:
-                    endpoint.revoke(login.revocation_endpoint, token, kind)
-            except (IssuerRefused, IssuerUnavailable) as failed:
-                told = http_failure(login.issuer, failed, token)
-                problems.append(f"the {kind.replace('_', ' ')} was not revoked: {told}")
+                    endpoint.revoke(login.revocation_endpoint, token, kind.replace(" ", "_"))
+            except IssuerRefused as refused:
+                # JWTs are often asked for by nobody, so that there is no use in revoking them.
+                stays = refused.error == "unsupported_token_type"
+                told = "it stays good until it expires" if stays else str(http_failure(login.issuer, refused, token))
+                problems.append(f"the {kind} was not revoked: {told}")
+            except IssuerUnavailable as unavailable:
+                problems.append(f"the {kind} was not revoked: {http_failure(login.issuer, unavailable)}")
     return problems
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,16 +25,6 @@ _SLOWER_S = 5
 _LIFETIME_MAX_S = 3600
 
 
-class Clock(Protocol):
-    """What passes the time between two questions: `time`, or a test's."""
-
-    def monotonic(self) -> float:
-        """Seconds."""
-
-    def sleep(self, seconds: float, /) -> None:
-        """Waits."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Device:
     user_code: str
@@ -52,7 +42,6 @@ def by_device(
     asked: Asked,
     timeout_s: float,
     show: Callable[[str], None],
-    clock: Clock = time,
 ) -> Issued:
     """Logs a person in with a browser elsewhere.
 
@@ -63,7 +52,6 @@ def by_device(
         asked: Who asks, and what for.
         timeout_s: How long the person may take.
         show: Tells the person something.
-        clock: Passes the time.
 
     Raises:
         CommandFailed: It came to nothing; says how.
@@ -74,14 +62,14 @@ def by_device(
     show(f"To log in, go to\n\n{device.verification_uri}\n\nand enter {device.user_code}\n")
     if device.verification_uri_complete is not None:
         show(f"or go to\n\n{device.verification_uri_complete}\n\nand check that it shows this code\n")
-    return _approved(issuer, endpoint, device, min(timeout_s, device.lifetime_s), clock)
+    return _approved(issuer, endpoint, device, min(timeout_s, device.lifetime_s))
 
 
-def _approved(issuer: Issuer, endpoint: TokenEndpoint, device: _Device, timeout_s: float, clock: Clock) -> Issued:
-    ends_at_s = clock.monotonic() + timeout_s
+def _approved(issuer: Issuer, endpoint: TokenEndpoint, device: _Device, timeout_s: float) -> Issued:
+    ends_at_s = time.monotonic() + timeout_s
     interval_s = device.interval_s
-    while (left_s := ends_at_s - clock.monotonic()) > 0:
-        clock.sleep(min(interval_s, left_s))
+    while (left_s := ends_at_s - time.monotonic()) > 0:
+        time.sleep(min(interval_s, left_s))
         try:
             return endpoint.poll(device.device_code)
         except IssuerUnavailable:

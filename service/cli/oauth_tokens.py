@@ -126,7 +126,7 @@ class TokenEndpoint:
         if response.status_code >= 500:
             raise IssuerUnavailable(f"it answers {response.status_code}")
         if response.status_code >= 400:
-            raise IssuerRefused(f"{response.status_code}")
+            raise _refusal_of(response)
 
     def _issued(self, grant_type: str, **parameters: str) -> Issued:
         """Asks.
@@ -180,6 +180,16 @@ def _issued(answer: Mapping[str, Any], asked: Asked) -> Issued:
         refresh_token=texts["refresh_token"],
         id_token=texts["id_token"],
     )
+
+
+def _refusal_of(response: httpx.Response) -> IssuerRefused:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or "error" not in answer:
+        return IssuerRefused(f"it answers {response.status_code}")
+    return IssuerRefused(answer["error"], answer.get("error_description"))
 
 
 def _expiry(answer: Mapping[str, Any], access_token: str) -> int | None:

@@ -51,7 +51,10 @@ def _refused(failure: CohortError, target: str) -> int:
 def _facts(credential: CallerCredential) -> list[tuple[str, str]]:
     if credential.login is not None:
         return _login_facts(credential.login, credential.place)
-    return [("credential", "access key" if credential.access_key is not None else "bearer"), ("from", credential.place)]
+    return [
+        ("credential", "access key" if credential.access_key is not None else "service account"),
+        ("from", credential.place),
+    ]
 
 
 def _login_facts(login: Login, place: str) -> list[tuple[str, str]]:
