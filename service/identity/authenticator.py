@@ -1,10 +1,10 @@
 """One credential → one Principal: whoever issued it, and however it is verified.
 
-    x-api-key or bearer ─┬─ cohort_…              access key: looked up in memory
-                         ├─ JWT of an account     signed by the caller's own key
-                         ├─ JWT of an issuer      signed by one of the issuer's keys
-                         └─ anything else         asked for at the issuer of opaque tokens
-    no credential        ─── client certificate   its SPIFFE id is on the list
+x-api-key or bearer ─┬─ cohort_…              access key: looked up in memory
+├─ JWT of an account     signed by the caller's own key
+├─ JWT of an issuer      signed by one of the issuer's keys
+└─ anything else         asked for at the issuer of opaque tokens
+no credential        ─── client certificate   its SPIFFE id is on the list
 """
 
 from collections.abc import Mapping
@@ -81,8 +81,9 @@ class Authenticator:
             return self._identities.access_keys.principal_of(value, now_s)
         verified = self._cache.get(value, now_s)
         if verified is None:
+            age = self._cache.age
             verified = await self._verified(value, now_s)
-            self._cache.put(value, verified, now_s)
+            self._cache.put(value, verified, now_s, age)
         if verified.certificate_hash is not None and (
             peer is None or peer.certificate_hash != verified.certificate_hash
         ):

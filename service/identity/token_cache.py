@@ -19,6 +19,8 @@ class TokenCache:
     def __init__(self, tokens_max: int = TOKENS_MAX) -> None:
         self._tokens_max = tokens_max
         self._entries: OrderedDict[bytes, tuple[float, Verified]] = OrderedDict()
+        self.age = 0
+        """How often all was forgotten: what was verified before is not put after."""
 
     def get(self, token: str, now_s: float) -> Verified | None:
         """What a token says that was put not longer than `KEPT_MAX_S` ago and has not expired."""
@@ -33,8 +35,10 @@ class TokenCache:
         self._entries.move_to_end(key)
         return verified
 
-    def put(self, token: str, verified: Verified, now_s: float) -> None:
-        """Remembers a token that was verified just now."""
+    def put(self, token: str, verified: Verified, now_s: float, age: int) -> None:
+        """Remembers a token whose verification began at *now_s* and in this *age*."""
+        if age != self.age:
+            return
         self._entries[sha256(token.encode()).digest()] = min(now_s + KEPT_MAX_S, verified.expires_at_s), verified
         if len(self._entries) > self._tokens_max:
             self._entries.popitem(last=False)
@@ -42,3 +46,4 @@ class TokenCache:
     def clear(self) -> None:
         """Forgets all: who may call has changed."""
         self._entries.clear()
+        self.age += 1
