@@ -93,7 +93,11 @@ def ended(login: Login) -> list[str]:
             except IssuerRefused as refused:
                 # JWTs are often asked for by nobody, so that there is no use in revoking them.
                 stays = refused.error == "unsupported_token_type"
-                told = "it stays good until it expires" if stays else str(http_failure(login.issuer, refused, token))
+                told = (
+                    "it stays good until it expires"
+                    if stays
+                    else str(http_failure(login.issuer, refused, *tokens.values()))
+                )
                 problems.append(f"the {kind} was not revoked: {told}")
             except IssuerUnavailable as unavailable:
                 problems.append(f"the {kind} was not revoked: {http_failure(login.issuer, unavailable)}")
