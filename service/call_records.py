@@ -15,10 +15,9 @@ from service.call import Call
 from service.identity.principal import Principal
 from service.pricing.cost import UNITS_MAX
 from service.quote import Quote
+from service.recordable import recordable
 from service.snapshot import BudgetTerms
 from service.status import OK, Outcome
-
-UNTRUSTED_CHARS_MAX = 200
 
 
 @dataclass(slots=True)
@@ -75,7 +74,7 @@ def settlement_of(call: Call, quote: Quote, admitted: Admitted, end: End) -> Set
     if call.answer_content is not None:
         facts["answer"] = call.answer_content
     if call.debug_trace_id:
-        facts["debug_trace_id"] = call.debug_trace_id[:UNTRUSTED_CHARS_MAX]
+        facts["debug_trace_id"] = recordable(call.debug_trace_id)
     if call.upstream_fault:
         facts["upstream_fault"] = call.upstream_fault
     if end.closes:
@@ -120,7 +119,7 @@ def _answer(call: Call, outcome: Outcome, usages: tuple[Usage, ...], *, corrects
     if call.endpoint:
         facts["endpoint"] = call.endpoint
     if call.model:
-        facts["model"] = call.model[:UNTRUSTED_CHARS_MAX]
+        facts["model"] = recordable(call.model)
     if corrects:
         facts["corrects"] = True
     facts["usages"] = [[u.endpoint, u.model, u.credential_id, u.reason, u.calls] for u in usages]

@@ -10,9 +10,8 @@ import orjson
 import structlog
 
 from service.call import Call
+from service.recordable import recordable
 from service.status import Outcome
-
-UNTRUSTED_CHARS_MAX = 200
 
 
 class LogStream:
@@ -80,7 +79,7 @@ class CallLog:
     """Writes one line per call, and one more when an attempt outlived its caller.
 
     The line holds who, what, how it ended and what Cohere billed; never content, never a credential. Text that
-    comes from outside is cut to `UNTRUSTED_CHARS_MAX` characters, and JSON escapes its control characters.
+    comes from outside is made `recordable`, and JSON escapes what is left to escape.
     """
 
     def __init__(self, stream: LogStream) -> None:
@@ -123,7 +122,7 @@ class CallLog:
         if call.request_bytes:
             line["request_bytes"] = call.request_bytes
         if call.model:
-            line["model"] = call.model[:UNTRUSTED_CHARS_MAX]
+            line["model"] = recordable(call.model)
         if call.attempts:
             self._add_attempts(line, call)
         if call.detached:
@@ -136,9 +135,9 @@ class CallLog:
         line["upstream_status"] = call.upstream_status
         line["upstream_ms"] = round(call.upstream_ns / 1e6, 3)
         if call.debug_trace_id:
-            line["debug_trace_id"] = call.debug_trace_id[:UNTRUSTED_CHARS_MAX]
+            line["debug_trace_id"] = recordable(call.debug_trace_id)
         if call.upstream_warning:
-            line["upstream_warning"] = call.upstream_warning[:UNTRUSTED_CHARS_MAX]
+            line["upstream_warning"] = recordable(call.upstream_warning)
         if call.billing is not None:
             line["billing"] = call.billing
         if call.upstream_fault:

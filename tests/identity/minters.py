@@ -86,13 +86,12 @@ class AccessKeyMinter:
         return ""
 
     async def write(self, books: Books) -> None:
-        now_us = time.time_ns() // 1000
         rows = [
             new_key(
                 *self._made[holder],
                 team=holder.team,
                 scope=holder.scope,
-                expires_at_us=now_us + (-1 if holder.state == "expired" else 1) * _DAY_US,
+                expires_at_us=far_us(-1 if holder.state == "expired" else 1),
             )
             for holder in HOLDERS
         ]
@@ -108,6 +107,11 @@ class AccessKeyMinter:
 
     def mint(self, holder: Holder) -> Presented:
         return Presented((("x-api-key", self._made[holder][1]),))
+
+
+def far_us(days: int = 1) -> int:
+    """A time some days from now."""
+    return time.time_ns() // 1000 + days * _DAY_US
 
 
 def new_key(key_id: str, access_key: str, *, team: str, scope: str, expires_at_us: int) -> NewAccessKey:
@@ -191,7 +195,7 @@ class IssuerJwtMinter(_IssuerMinter):
 class IssuerOpaqueMinter(_IssuerMinter):
     """Opaque tokens of an authorization server, for which it is asked."""
 
-    def config(self, folder: Path) -> str:
+    def config(self, _: Path) -> str:
         more = f'tokens = "opaque"\nclient_id = "{CLIENT_ID}"\nclient_secret = "file:client.secret"'
         return self._lines("opaque", more)
 

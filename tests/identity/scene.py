@@ -15,15 +15,18 @@ from cryptography import x509
 from clients.sandbox import Sandbox
 from service import config
 from service.books.books import Books
+from service.identity import access_keys
+from service.identity.importing import import_keys
 from service.server import Running, running
 from tests.books_lines import books_lines
 from tests.identity.authority import Authority, Issued
 from tests.identity.issuer import Issuer
-from tests.identity.minters import Minters, Presented, minters
+from tests.identity.minters import Minters, Presented, far_us, minters, new_key
 from tests.key_tables import PEPPER, at_books
 
 CLIENT_SECRET = "client-secret-of-the-tests"
 SEARCH_MODELS = ("command-a-03-2025", "embed-v4.0", "rerank-v3.5")
+SPARES = 128
 ADS_MODELS = ("command-r7b-12-2024",)
 
 
@@ -38,6 +41,8 @@ class Scene:
     authority: Authority
     log: io.BytesIO
     issuers: dict[str, Issuer]
+    spares: list[str]
+    """Ids of access keys of the team `search` that nobody uses: to rotate, to revoke."""
     _channels: dict[bytes, grpc.aio.Channel] = field(default_factory=dict)
 
     def channel(self, certificate: Issued | None = None) -> grpc.aio.Channel:
@@ -107,16 +112,22 @@ async def scene(
         _write_config(folder, made, url, database, more)
         loaded = config.load(folder / "cohort.toml")
 
+        spares = [access_keys.create("test") for _ in range(SPARES)]
+
         async def write(books: Books) -> None:
             for minter in made.by_kind().values():
                 await minter.write(books)
+            rows = [new_key(*spare, team="search", scope="chat", expires_at_us=far_us()) for spare in spares]
+            await books.change(import_keys(rows, "tests"))
             if before is not None:
                 await before(books)
 
         at_books(loaded, write)
         log = io.BytesIO()
         async with running(loaded, log) as service:
-            made_scene = Scene(service, sandbox, folder, made, authority, log, issuers)
+            made_scene = Scene(
+                service, sandbox, folder, made, authority, log, issuers, [key_id for key_id, _ in spares]
+            )
             try:
                 yield made_scene
             finally:

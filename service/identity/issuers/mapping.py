@@ -11,8 +11,8 @@ from service.config import IssuerConfig
 from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
 from service.identity.scopes import ADMIN, SCOPES
+from service.recordable import recordable
 
-NAME_CHARS_MAX = 200
 ACTORS_MAX = 3
 
 
@@ -57,11 +57,6 @@ def actors_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
             raise CredentialRefused("token of too many actors")
         actors.append(recordable(actor))
     return tuple(actors)
-
-
-def recordable(text: str) -> str:
-    """Text of an issuer's as it stands in records and log lines: printable, and not too long."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:NAME_CHARS_MAX])
 
 
 def _team(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
