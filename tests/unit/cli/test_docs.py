@@ -73,15 +73,29 @@ def test_the_line_of_a_reason_names_the_code_that_is_sent(reason: str) -> None:
 # Configuration
 
 
+NAMED = {
+    "identity.issuers": "NAME",
+    "identity.trust_domains": "NAME",
+    "identity.spiffe_ids": "ID",
+    "teams": "NAME",
+    "peppers": "VERSION",
+}
+"""What the operator names."""
+
+
 def settings(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting as (path, default), with NAME and VERSION for what the operator names."""
+    """Every setting as (path, default)."""
     for name, field in model.model_fields.items():
         inner = [each for each in (field.annotation, *get_args(field.annotation)) if is_section(each)]
-        key = {"teams": "teams.NAME", "peppers": "peppers.VERSION"}.get(name, name)
+        place = f"{path}{name}"
+        if place in NAMED:
+            place = f"{place}.{NAMED[place]}"
         if inner:
-            yield from settings(inner[0], f"{path}{key}.")
+            yield from settings(inner[0], f"{place}.")
+        elif field.is_required() or place == "peppers.VERSION":
+            yield place, ...
         else:
-            yield f"{path}{key}", ... if field.is_required() or key == "peppers.VERSION" else field.default
+            yield place, field.get_default(call_default_factory=True)
 
 
 def is_section(kind: Any) -> bool:
@@ -109,7 +123,7 @@ def test_the_line_of_a_setting_names_its_default(path: str, default: Any) -> Non
     if default is ...:
         assert said == ""
     elif default is None:
-        assert said in {"none", "as `cohere.base_url`"}
+        assert said in {"none", "as `cohere.base_url`", "as `identity.audience`"}
     else:
         value = tomllib.loads(f"value = {said.strip('`')}")["value"]
         assert (frozenset(value) if isinstance(value, list) else value) == (
