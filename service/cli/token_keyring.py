@@ -1,14 +1,25 @@
 """The tokens of a login in the operating system's keyring, where the extra `keyring` is installed."""
 
 import importlib
-import json
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.cli.commands import NOT_STARTED, CommandFailed
 
 _SERVICE = "cohort"
 _PRIORITY_MIN = 1
 """What works and is safe says 1 or more; keyrings that fail, forget or write plain text say less."""
+
+
+class Tokens(BaseModel):
+    """What gives access."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    access_token: str = Field(default="", repr=False, pattern=r"^[!-~]*$")
+    """One word, as what stands in metadata has to be."""
+    refresh_token: str | None = Field(default=None, repr=False)
 
 
 class Keyring:
@@ -21,8 +32,8 @@ class Keyring:
     def __init__(self, entry: str) -> None:
         self._entry = entry
 
-    def load(self) -> tuple[str, str | None]:
-        """The access token and the refresh token.
+    def load(self) -> Tokens:
+        """What is kept.
 
         Raises:
             CommandFailed: They are not there, or there is no keyring.
@@ -30,19 +41,21 @@ class Keyring:
         text = self._do("get_password")
         if text is None:
             raise CommandFailed("the keyring has forgotten the login: `cohort login` again", NOT_STARTED)
-        kept = json.loads(text)
-        return kept["access_token"], kept["refresh_token"]
+        try:
+            return Tokens.model_validate_json(text)
+        except ValidationError:  # what it says would quote the tokens
+            raise CommandFailed("the keyring holds no login: `cohort login` again", NOT_STARTED) from None
 
-    def save(self, access_token: str, refresh_token: str | None) -> None:
-        """Keeps both.
+    def save(self, tokens: Tokens) -> None:
+        """Keeps them.
 
         Raises:
             CommandFailed: It cannot.
         """
-        self._do("set_password", json.dumps({"access_token": access_token, "refresh_token": refresh_token}))
+        self._do("set_password", tokens.model_dump_json())
 
     def delete(self) -> None:
-        """Forgets both.
+        """Forgets them.
 
         Raises:
             CommandFailed: It cannot.

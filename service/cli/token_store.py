@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from service.cli.commands import NOT_STARTED, CommandFailed
-from service.cli.token_keyring import Keyring
+from service.cli.token_keyring import Keyring, Tokens
 from service.config import environment_variable
 
 _FILE_BYTES_MAX = 256 * 1024
 
 
-class Login(BaseModel):
+class Login(Tokens):
     """A login: at which issuer it was made and how, and what came of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -43,8 +43,6 @@ class Login(BaseModel):
     """When the access token does, Unix seconds; None if the issuer does not say."""
     keyring: bool = False
     """Whether the tokens are kept in the keyring."""
-    access_token: str = Field(default="", repr=False)
-    refresh_token: str | None = Field(default=None, repr=False)
 
 
 class LoginStore:
@@ -68,8 +66,7 @@ class LoginStore:
         login = self.described()
         if login is None or not login.keyring:
             return login
-        access_token, refresh_token = self._keyring.load()
-        return login.model_copy(update={"access_token": access_token, "refresh_token": refresh_token})
+        return login.model_copy(update=self._keyring.load().model_dump())
 
     def described(self) -> Login | None:
         """The login that is kept, without its tokens if they are in the keyring; raises as `load` does."""
@@ -94,8 +91,8 @@ class LoginStore:
             CommandFailed: It cannot be kept.
         """
         if login.keyring:
-            self._keyring.save(login.access_token, login.refresh_token)
-            login = login.model_copy(update={"access_token": "", "refresh_token": None})
+            self._keyring.save(Tokens(access_token=login.access_token, refresh_token=login.refresh_token))
+            login = login.model_copy(update=Tokens().model_dump())
         elif self._has_keyring_entry():
             self._keyring.delete()
         with self._told():

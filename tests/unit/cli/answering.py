@@ -21,6 +21,7 @@ from cohort.v1.service_account_pb2 import (
 from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 
 ACCESS_KEY = "an-access-key"
+_CREDENTIALS = {"x-api-key", "authorization"}
 _REQUESTS: dict[str, dict[str, type[Message]]] = {
     "cohort.v1.GatewayService": {"GetUsage": GetUsageRequest},
     "cohort.v1.AdminService": {
@@ -44,11 +45,12 @@ class Answering:
     refusal: tuple[grpc.StatusCode, str] | None = None
     target: str = ""
     requests: list[Message] = field(default_factory=list)
-    access_keys: list[str | bytes] = field(default_factory=list)
+    credentials: list[dict[str, str | bytes]] = field(default_factory=list)
 
     def answer(self, request: Message, context: Any) -> Any:
         self.requests.append(request)
-        self.access_keys.append(dict(context.invocation_metadata())["x-api-key"])
+        metadata = dict(context.invocation_metadata())
+        self.credentials.append({name: metadata[name] for name in _CREDENTIALS & metadata.keys()})
         if self.refusal is not None:
             context.abort(*self.refusal)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -12,6 +12,7 @@ from service.cli.main import parser
 @pytest.fixture(autouse=True)
 def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("COHORT_ACCESS_KEY", raising=False)
 
 
@@ -19,20 +20,6 @@ def key_file(path: Path, access_key: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{access_key}\n")
     return path
-
-
-def test_a_named_file_comes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COHORT_ACCESS_KEY", "from-environment")
-
-    assert calling._access_key(key_file(tmp_path / "key", "from-file")) == "from-file"
-
-
-def test_the_environment_comes_before_the_demo_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key_file(tmp_path / ".cohort" / "access_key", "from-demo")
-
-    assert calling._access_key(None) == "from-demo"
-    monkeypatch.setenv("COHORT_ACCESS_KEY", "from-environment")
-    assert calling._access_key(None) == "from-environment"
 
 
 def failure(*argv: str) -> CommandFailed:

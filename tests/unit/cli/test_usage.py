@@ -52,7 +52,7 @@ def test_the_access_key_goes_with_the_request(tmp_path: Path) -> None:
     with answering(WHOLE) as service:
         main(["usage", *service.flags(tmp_path)])
 
-    assert service.access_keys == [ACCESS_KEY]
+    assert service.credentials == [{"x-api-key": ACCESS_KEY}]
 
 
 def test_a_time_without_a_zone_is_meant_in_the_budgets(tmp_path: Path) -> None:
