@@ -8,7 +8,6 @@ asks for opaque tokens. Anyone may sign in: `ada@search` is of the team search, 
 import contextlib
 import json
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,8 @@ FOLDER = Path(__file__).parent
 AUDIENCE = "cohort"
 RS256, ES256, OPAQUE = "https://cohort.test/rs256", "https://cohort.test/es256", "https://cohort.test/opaque"
 """What is asked for as `resource` decides the form of the access token; RS256 unless it is."""
+OPAQUE_BRIEF = "https://cohort.test/brief"
+"""Opaque tokens of one second."""
 RS256_ELSEWHERE, OPAQUE_ELSEWHERE = "https://elsewhere.test/rs256", "https://elsewhere.test/opaque"
 """Tokens of the audience `elsewhere`."""
 
@@ -68,10 +69,6 @@ class Idp:
     def rotate(self) -> None:
         """Takes new signing keys and forgets the old ones, at once."""
         self.http.post(f"{self.issuer}/control/rotate").raise_for_status()
-
-    def pause(self) -> None:
-        """Lets it answer no more, though its port takes connections."""
-        self.process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         """Ends it."""

@@ -17,6 +17,7 @@ const RESOURCES = {
   'https://cohort.test/rs256': { audience: 'cohort', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } },
   'https://cohort.test/es256': { audience: 'cohort', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } },
   'https://cohort.test/opaque': { audience: 'cohort', accessTokenFormat: 'opaque' },
+  'https://cohort.test/brief': { audience: 'cohort', accessTokenFormat: 'opaque', accessTokenTTL: 1 },
   'https://elsewhere.test/rs256': { audience: 'elsewhere', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } },
   'https://elsewhere.test/opaque': { audience: 'elsewhere', accessTokenFormat: 'opaque' },
 };
@@ -60,7 +61,6 @@ function handlerOf(issuer) {
     extraTokenClaims: (_, token) => ({ team: teamOf(token), ...(options.act && { act: options.act }) }),
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
-    ttl: { AccessToken: options.access_token_s, ClientCredentials: options.access_token_s },
     features: {
       clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },

@@ -1,10 +1,17 @@
-from collections.abc import AsyncIterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import uvloop
 
 from service.identity.issuers.fetch import Fetcher
 from tests.identity.issuers.fake_issuer import Clock, FakeIssuer, fake_issuer, fetching
 from tests.identity.issuers.signing import ec_key, rsa_key
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """The loop that the service runs on in production."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
