@@ -87,7 +87,7 @@ async def scene(
     before: Callable[[Books], Awaitable[None]] | None = None,
     cohere_key: str = "sandbox-production",
     client_secret: str = CLIENT_SECRET,
-    pepper: str = PEPPER,
+    books: str = "",
     more: str = "",
 ) -> AsyncIterator[Scene]:
     """Starts it.
@@ -98,7 +98,7 @@ async def scene(
         before: Puts more into the database before the start.
         cohere_key: Of both teams.
         client_secret: With which the service asks the issuer of opaque tokens.
-        pepper: Of the access keys.
+        books: More lines of [books].
         more: More tables of the config.
     """
     sandbox = Sandbox()
@@ -106,10 +106,10 @@ async def scene(
     authority = Authority("server")
     async with sandbox.serve() as url, issuers["jwts"].serve(), issuers["opaque"].serve():
         made = minters(issuers["jwts"], issuers["opaque"])
-        for name, text in {"pepper": pepper, "client.secret": client_secret, "cohere.key": cohere_key}.items():
+        for name, text in {"pepper": PEPPER, "client.secret": client_secret, "cohere.key": cohere_key}.items():
             (folder / name).write_text(text)
         _write_certificate(folder, authority)
-        _write_config(folder, made, url, database, more)
+        _write_config(folder, made, url, books_lines(folder, database=database, more=books), more)
         loaded = config.load(folder / "cohort.toml")
 
         spares = [access_keys.create("test") for _ in range(SPARES)]
@@ -140,7 +140,7 @@ def _write_certificate(folder: Path, authority: Authority) -> None:
     (folder / "server.key").write_bytes(issued.key_pem)
 
 
-def _write_config(folder: Path, made: Minters, url: str, database: str, more: str) -> None:
+def _write_config(folder: Path, made: Minters, url: str, books: str, more: str) -> None:
     teams = "".join(
         f'[teams.{name}]\ncohere_key = "file:cohere.key"\nbase_url = "{url}"\n'
         f"models = {orjson.dumps(models).decode()}\nmax_tokens_per_call = 500\ndaily_budget_usd = 1000\n"
@@ -152,5 +152,5 @@ def _write_config(folder: Path, made: Minters, url: str, database: str, more: st
         '[server.tls]\ncertificate_file = "server.pem"\nprivate_key_file = "server.key"\n'
         '[server.mtls]\nlisten = "127.0.0.1:0"\n'
         '[metrics]\nlisten = "127.0.0.1:0"\n[peppers]\n1 = "file:pepper"\n'
-        f"{books_lines(folder, database=database)}{teams}{identity}{more}"
+        f"{books}{teams}{identity}{more}"
     )
