@@ -5,10 +5,13 @@ import datetime
 
 import apsw
 import grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.rpc import error_details_pb2
 
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, Budget, SetTeamFrozenRequest
+from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, RevokeServiceAccountRequest
 from service.book_refusals import rfc3339_of
 from service.money import money_of, nanos_of, usd_of
 from service.quote import quote_of
@@ -161,4 +164,21 @@ async def _reused(service: Cohort) -> Refusal:
     assert nanos_of(first.spent) == nanos_of(again.spent) == 1
     assert dict(refusal.info.metadata) == {"request_id": "one"}
     assert refusal.fields == {"request_id"}
+    return refusal
+
+
+@reaches("SERVICE_ACCOUNTS_OFF", C.FAILED_PRECONDITION)
+async def _no_organisation(service: Cohort) -> Refusal:
+    key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    request = CreateServiceAccountRequest(team="demo", name="indexer", scopes=["chat"], public_key=key.decode())
+    return await refused(service.admin.CreateServiceAccount(request, metadata=service.key("admin")))
+
+
+@reaches("CREDENTIAL_UNKNOWN", C.NOT_FOUND)
+async def _unknown_account(service: Cohort) -> Refusal:
+    request = RevokeServiceAccountRequest(id="sa_AAAAAAAAAAAAAAAA")
+    refusal = await refused(service.admin.RevokeServiceAccount(request, metadata=service.key("admin")))
+
+    assert dict(refusal.info.metadata) == {"id": "sa_AAAAAAAAAAAAAAAA"}
+    assert refusal.fields == {"id"}
     return refusal
