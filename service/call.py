@@ -33,7 +33,8 @@ class Call:
     deadline_s: float
     """When our answer must leave, on the event loop's clock."""
     peer: str = ""
-    metadata: Iterable[tuple[str, str | bytes]] = ()
+    metadata: Iterable[tuple[str, str | bytes]] = field(default=(), repr=False)
+    """Holds the credential."""
     call_id: str = field(default_factory=lambda: new_call_id(time.time_ns(), random.getrandbits(80)))
     started_ns: int = field(default_factory=time.perf_counter_ns)
     principal: Principal | None = None
@@ -67,7 +68,7 @@ class Call:
     closed: "Outcome | None" = None
     """What the record that closes this call says; None as long as there is none."""
     endpoint: str = ""
-    request: bytes = b""
+    request: bytes = field(default=b"", repr=False)
     """The request message as it arrived, until `content` describes it."""
     content: dict[str, Any] | None = None
     """Lengths and HMACs of the request, for the intent."""

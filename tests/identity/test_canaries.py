@@ -1,6 +1,7 @@
 """No secret of a service comes out of it: whoever presents it, whatever fails, however it is encoded."""
 
 import asyncio
+import base64
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -24,7 +25,11 @@ from tests.key_tables import PEPPER
 
 CHAT = "/cohort.v1.GatewayService/Chat"
 CHAT_STREAM = "/cohort.v1.GatewayService/ChatStream"
-ID_CHARS = 12
+SHOWN = (
+    *("LoadedConfig", "Snapshot", "Running", "Authenticator", "ContentHasher", "KeyRing", "CohereKey", "Call("),
+    *("TokenCache", "AccessKeys", "AccessKeyRecord", "Introspection", "SigningKey"),
+)
+"""Objects that must have been among those looked at."""
 FAULTS = (
     {"status": 401, "message": "invalid api token {cohere_key}"},
     {"status": 403, "message": "{cohere_key} may not"},
@@ -108,9 +113,8 @@ async def operate(made: Scene, secrets: Secrets) -> list[Ended]:
     rotated = RotateAccessKeyResponse.FromString(by_name["/cohort.v1.AdminService/RotateAccessKey"].answer)
     secrets.add("access key, created", created.secret)
     secrets.add("access key, rotated", rotated.secret)
-    for what in (created.secret, rotated.secret):
-        ended.append(await RPCS[CHAT].call(made.channel(), requests.chat(), (("x-api-key", what),)))
-    return ended
+    fresh = [bearer(each.secret).metadata for each in (created, rotated)]
+    return [*ended, *[await RPCS[CHAT].call(made.channel(), requests.chat(), metadata) for metadata in fresh]]
 
 
 async def fail_at_cohere(made: Scene, secrets: Secrets) -> list[Ended]:
@@ -190,13 +194,13 @@ async def test_no_secret_comes_out(
     url, has_password = database
     secrets, planted = Secrets(), canary()
     (tmp_path / "database.password").write_text(secrets.values["database password"])
-    terms = {
-        "database": url,
-        "books": 'database_password = "file:database.password"' if has_password else "",
-        "cohere_key": secrets.values["Cohere key"],
-        "client_secret": secrets.values["client secret"],
-    }
-    async with scene(tmp_path, **terms) as made:
+    async with scene(
+        tmp_path,
+        database=url,
+        books='database_password = "file:database.password"' if has_password else "",
+        cohere_key=secrets.values["Cohere key"],
+        client_secret=secrets.values["client secret"],
+    ) as made:
         ended = await lived(made, secrets)
         refused, held = await plant(made, planted)
         found = {
@@ -221,6 +225,7 @@ async def test_no_secret_comes_out(
     kept_in_files = {"files", "files in use"} if not has_password else set()
     assert seen == {"database", "objects", "statuses", "log", "stdout"} | kept_in_files
     assert b'team="search"' in found["metrics"]
+    assert [name for name in SHOWN if name.encode() not in found["objects"]] == []
 
 
 @pytest.mark.parametrize("shape", shapes(canary()))
@@ -237,8 +242,6 @@ def test_a_canary_is_found_in_every_shape(shape: str, before: bytes) -> None:
 
 @pytest.mark.parametrize("offset", range(3))
 def test_a_canary_is_found_in_base64_whatever_stands_before_and_after_it(offset: int) -> None:
-    import base64  # noqa: PLC0415
-
     secret = canary()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         content = encode(b"x" * (3 + offset) + secret.encode() + b"yz")
