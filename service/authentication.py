@@ -11,12 +11,15 @@ from service.config import ConfigError
 from service.identity.authenticator import Authenticator
 from service.identity.identities import Identities
 from service.identity.issuers.issuers import Issuers, Terms
+from service.identity.last_used import LastUsed
 from service.identity.principal import Principal
 from service.identity.service_accounts import Expected, ServiceAccounts
 from service.identity.spiffe import SpiffeIds
 from service.identity.token_cache import TokenCache
 from service.identity.trust_domains import TrustDomains
 from service.snapshot import Snapshot
+
+LAST_USED_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,15 @@ async def authentication(books: Books) -> AsyncIterator[Authentication]:
         raise ConfigError([f"books.database: {error}"]) from None
     accounts = ServiceAccounts(lambda: identities.accounts)
     spiffe_ids, trust_domains = SpiffeIds(), TrustDomains()
-    authenticator = Authenticator(identities, accounts, spiffe_ids, cache)
+    last_used = LastUsed(books)
+    authenticator = Authenticator(identities, accounts, spiffe_ids, cache, last_used.note)
     issuers = Issuers(authenticator)
-    following = asyncio.create_task(identities.follow())
+    tasks = [asyncio.create_task(work) for work in (identities.follow(), last_used.keep())]
     try:
         yield Authentication(authenticator, identities, accounts, spiffe_ids, trust_domains, issuers)
     finally:
-        following.cancel()
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):  # a day that is not written is no reason not to stop
+            await asyncio.wait_for(last_used.write(), LAST_USED_WAIT_S)
         await issuers.close()

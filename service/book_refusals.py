@@ -10,6 +10,7 @@ from service.books.errors import (
     BooksUnavailable,
     BudgetInFlight,
     BudgetShort,
+    CredentialNotActive,
     CredentialUnknown,
     HoldExceedsLimit,
     ModelNotPriced,
@@ -37,8 +38,10 @@ def refusal_of(error: BooksError) -> Refused | None:
             return Refused(reasons.ERROR_REASON_BOOKS_UNAVAILABLE, message, metadata, retry_after_s=error.retry_after_s)
         case HoldExceedsLimit() | ModelNotPriced() | TeamFrozen():
             return _not_payable(error)
-        case TeamUnknown() | AdjustmentBelowZero() | RequestIdReused() | CredentialUnknown():
+        case TeamUnknown() | AdjustmentBelowZero() | RequestIdReused():
             return _not_done(error)
+        case CredentialUnknown() | CredentialNotActive():
+            return _of_no_use(error)
         case _:
             return None
 
@@ -90,7 +93,7 @@ def _not_payable(error: HoldExceedsLimit | ModelNotPriced | TeamFrozen) -> Refus
             return Refused(reasons.ERROR_REASON_TEAM_FROZEN, message, metadata)
 
 
-def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused | CredentialUnknown) -> Refused:
+def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused) -> Refused:
     match error:
         case TeamUnknown():
             metadata = {"team": error.team}
@@ -104,6 +107,14 @@ def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused | Crede
             message = "this request_id belongs to another adjustment"
             metadata = {"request_id": error.request_id}
             return Refused(reasons.ERROR_REASON_REQUEST_ID_REUSED, message, metadata, field="request_id")
+
+
+def _of_no_use(error: CredentialUnknown | CredentialNotActive) -> Refused:
+    match error:
         case CredentialUnknown():
             metadata = {"id": error.id}
             return Refused(reasons.ERROR_REASON_CREDENTIAL_UNKNOWN, "nothing has this id", metadata, field="id")
+        case CredentialNotActive():
+            metadata = {"id": error.id, "state": error.state}
+            message = f"the access key is {error.state.lower()}, so that nothing can take its place"
+            return Refused(reasons.ERROR_REASON_CREDENTIAL_NOT_ACTIVE, message, metadata, field="id")

@@ -45,6 +45,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_ADJUSTMENT_BELOW_ZERO,
         reasons.ERROR_REASON_CREDENTIAL_NOT_ACTIVE,
         reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF,
+        reasons.ERROR_REASON_ACCESS_KEYS_OFF,
     ),
     grpc.StatusCode.NOT_FOUND: (
         reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,

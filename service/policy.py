@@ -7,7 +7,7 @@ PolicyDenied
 └── InputTokensAboveCap
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from cohort.v1 import error_reason_pb2 as reasons
@@ -34,6 +34,7 @@ class Policy:
         models: The models it may name, exactly as Cohere names them.
         max_tokens_per_call: The most output tokens of a Chat, thinking included.
         max_input_tokens_per_call: The most input tokens of any call, as `input_bytes` bounds them; or None.
+        of_one_credential: It is narrower than the team's.
     """
 
     team: str
@@ -41,6 +42,29 @@ class Policy:
     models: frozenset[str]
     max_tokens_per_call: int
     max_input_tokens_per_call: int | None = None
+    of_one_credential: bool = False
+
+    def narrowed(self, models: frozenset[str], max_tokens_per_call: int | None) -> "Policy":
+        """What a credential of the team may use.
+
+        Args:
+            models: The only models that it may name, as far as the team may; empty for all of the team's.
+            max_tokens_per_call: Its own cap beside the team's; None for the team's alone.
+        """
+        if not models and max_tokens_per_call is None:
+            return self
+        cap = self.max_tokens_per_call
+        return replace(
+            self,
+            models=self.models & models if models else self.models,
+            max_tokens_per_call=cap if max_tokens_per_call is None else min(cap, max_tokens_per_call),
+            of_one_credential=True,
+        )
+
+    @property
+    def whose(self) -> str:
+        """Whose it is, for people."""
+        return f"this credential of team {self.team}" if self.of_one_credential else f"team {self.team}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +128,7 @@ class ModelNotAllowed(PolicyDenied):
     def __init__(self, policy: Policy, model: str) -> None:
         allowed = _named(policy.models)
         super().__init__(
-            f"team {policy.team} may not use this model; allowed: {allowed}",
+            f"{policy.whose} may not use this model; allowed: {allowed}",
             model=model,
             allowed_models=allowed,
         )
@@ -120,7 +144,7 @@ class MaxTokensAboveCap(PolicyDenied):
         self.requested = requested
         self.cap = policy.max_tokens_per_call
         super().__init__(
-            f"{field} is {requested}; a call of team {policy.team} may have at most {self.cap}",
+            f"{field} is {requested}; a call of {policy.whose} may have at most {self.cap}",
             field=field,
             requested=str(requested),
             cap=str(self.cap),

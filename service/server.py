@@ -36,6 +36,7 @@ from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
+from service.servicers.access_keys import AccessKeyServicer
 from service.servicers.admin import AdminServicer
 from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
@@ -60,14 +61,6 @@ ATTEMPT_MARGIN_S = 60.0
 """How much longer than a call and its drain an attempt may stay open before it is believed lost."""
 
 _log = structlog.get_logger()
-
-
-async def _absent(*_: object) -> None:
-    raise NotImplementedError
-
-
-_COMING = ("CreateAccessKey", "ListAccessKeys", "RotateAccessKey", "RevokeAccessKey")
-_Coming = type("_Coming", (), {"__slots__": (), **{name: staticmethod(_absent) for name in _COMING}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +171,13 @@ async def _wired(
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
     add_service(server, GATEWAY, (gateway,), options)
-    accounts = ServiceAccountServicer(kept.books, authentic.identities, authentic.accounts)
-    add_service(server, ADMIN, (AdminServicer(kept.books), TeamServicer(kept.books), accounts, _Coming()), options)
+    operating = (
+        AdminServicer(kept.books),
+        AccessKeyServicer(kept.books, authentic.identities),
+        ServiceAccountServicer(kept.books, authentic.identities, authentic.accounts),
+        TeamServicer(kept.books),
+    )
+    add_service(server, ADMIN, operating, options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server

@@ -5,7 +5,7 @@ BooksError
 ├── HoldExceedsLimit                no day ever does
 ├── ModelNotPriced, TeamFrozen
 ├── BooksUnavailable                the database
-└── TeamUnknown, AdjustmentBelowZero, RequestIdReused, CredentialUnknown    what operators ask for
+└── TeamUnknown, AdjustmentBelowZero, RequestIdReused, CredentialUnknown, CredentialNotActive    what operators ask for
 """
 
 from dataclasses import dataclass
@@ -125,3 +125,16 @@ class CredentialUnknown(BooksError):
     """No access key, or no service account, has this id."""
 
     id: str
+
+
+@dataclass(eq=False)
+class CredentialNotActive(BooksError):
+    """An access key that gives no access, or will not for long, cannot be replaced.
+
+    Attributes:
+        id: Which.
+        state: REPLACED, EXPIRED or REVOKED.
+    """
+
+    id: str
+    state: str

@@ -8,6 +8,7 @@ import orjson
 from service.storage.database import Transaction
 
 ACCESS_KEY_LIFETIME_MAX = datetime.timedelta(days=365)
+LIFETIME_MAX_US = ACCESS_KEY_LIFETIME_MAX // datetime.timedelta(microseconds=1)
 
 _INSERT = """
 INSERT INTO access_key (id, digest, pepper_version, team, name, scopes, models, max_tokens_per_call, created_at_us,

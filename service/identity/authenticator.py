@@ -7,7 +7,7 @@ x-api-key or bearer ─┬─ cohort_…              access key: looked up in m
 no credential        ─── client certificate   its SPIFFE id is on the list
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from service.errors import CredentialMissing
@@ -42,15 +42,22 @@ class Authenticator:
         accounts: Verifies the JWTs of service accounts.
         certificates: Knows SPIFFE ids.
         cache: Keeps verified tokens; cleared by who changes what they are verified by.
+        used: Told which access key or service account has let a caller in.
     """
 
     def __init__(
-        self, identities: Identities, accounts: ServiceAccounts, certificates: Certificates, cache: TokenCache
+        self,
+        identities: Identities,
+        accounts: ServiceAccounts,
+        certificates: Certificates,
+        cache: TokenCache,
+        used: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._identities = identities
         self._accounts = accounts
         self._certificates = certificates
         self._cache = cache
+        self._used = used
         self._issuers: Mapping[str, TokenVerifier] = {}
         self._opaque: TokenVerifier | None = None
 
@@ -78,7 +85,9 @@ class Authenticator:
             return self._certificates.principal_of(peer)
         value = credential.value
         if value.startswith(PREFIX):
-            return self._identities.access_keys.principal_of(value, now_s)
+            principal = self._identities.access_keys.principal_of(value, now_s)
+            self._used(principal.credential_id)
+            return principal
         verified = self._cache.get(value, now_s)
         if verified is None:
             age = self._cache.age
@@ -88,6 +97,8 @@ class Authenticator:
             peer is None or peer.certificate_hash != verified.certificate_hash
         ):
             raise CredentialRefused("token bound to another client certificate")
+        if verified.principal.method == "service_account":
+            self._used(verified.principal.credential_id)
         return verified.principal
 
     async def _verified(self, token: str, now_s: float) -> Verified:

@@ -23,11 +23,11 @@ from service.errors import RequestInvalid
 from service.money import fill_money
 from service.offload import LARGE_BYTES, LARGE_PACKED_BYTES, in_thread_if
 from service.policy import Endpoint, Policy, terms_of
+from service.pricing import PriceBook
 from service.quote import Quote, quote_of
 from service.servicers.exchange import Exchange
 from service.servicers.generation import failure_of_answer, failure_of_end
 from service.servicers.usage import UsageAnswers
-from service.snapshot import Snapshot
 from service.validation import Violation, violations_of_chat, violations_of_embed, violations_of_rerank
 
 
@@ -139,10 +139,11 @@ class GatewayServicer:
         call.model, call.endpoint = request.model, endpoint
         raw, call.request = call.request, b""
         large = len(raw) > LARGE_BYTES
-        snapshot, team = call.snapshot, call.caller.team
+        snapshot, caller = call.snapshot, call.caller
+        policy = snapshot.policy_of(caller.team).narrowed(caller.models, caller.max_tokens_per_call)
         work = self._prepare
         body, quote, call.content = await in_thread_if(
-            large, work, endpoint, body_of, request, snapshot, team, raw, how
+            large, work, endpoint, body_of, request, snapshot.price_book, policy, raw, how
         )
         return body, quote
 
@@ -151,13 +152,13 @@ class GatewayServicer:
         endpoint: Endpoint,
         body_of: Callable[..., bytes],
         request: Any,
-        snapshot: Snapshot,
-        team: str,
+        prices: PriceBook,
+        policy: Policy,
         raw: bytes,
         how: dict[str, Any],
     ) -> tuple[bytes, Quote, dict[str, Any]]:
-        body = body_of(request, snapshot.policy_of(team), **how)
-        return body, quote_of(snapshot.price_book, team, endpoint, request), content_of(self._hasher, raw, request)
+        body = body_of(request, policy, **how)
+        return body, quote_of(prices, policy.team, endpoint, request), content_of(self._hasher, raw, request)
 
     async def _attempt(
         self,

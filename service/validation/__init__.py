@@ -4,6 +4,12 @@ Of what goes to Cohere only what is documented to fail, what could cost more tha
 not be put into JSON faithfully is refused; everything else is Cohere's to judge.
 """
 
+from service.validation.access_keys import (
+    violations_of_create_access_key,
+    violations_of_list_access_keys,
+    violations_of_revoke_access_key,
+    violations_of_rotate_access_key,
+)
 from service.validation.admin import violations_of_adjust_budget, violations_of_list_audit, violations_of_set_frozen
 from service.validation.chat import violations_of_chat
 from service.validation.embed import violations_of_embed
@@ -25,15 +31,19 @@ __all__ = [
     "input_bytes",
     "violations_of_adjust_budget",
     "violations_of_chat",
+    "violations_of_create_access_key",
     "violations_of_create_account",
     "violations_of_embed",
     "violations_of_get_team",
     "violations_of_get_usage",
+    "violations_of_list_access_keys",
     "violations_of_list_accounts",
     "violations_of_list_audit",
     "violations_of_list_teams",
     "violations_of_rerank",
+    "violations_of_revoke_access_key",
     "violations_of_revoke_account",
+    "violations_of_rotate_access_key",
     "violations_of_set_frozen",
     "violations_of_usage_window",
 ]

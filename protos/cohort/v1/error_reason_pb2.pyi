@@ -437,6 +437,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Sample: {"reason":"SERVICE_ACCOUNTS_OFF","domain":"cohort"}
     """
+    ERROR_REASON_ACCESS_KEYS_OFF: _ErrorReason.ValueType  # 111
+    """The service makes no access keys: its config names no pepper to keep them under.
+
+    Code: FAILED_PRECONDITION. Do: Add a pepper to `peppers` in the config.
+
+    Sample: {"reason":"ACCESS_KEYS_OFF","domain":"cohort"}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, stable names for programs. A comment tells what happened, the gRPC code, what the caller should
@@ -850,5 +857,12 @@ ERROR_REASON_SERVICE_ACCOUNTS_OFF: ErrorReason.ValueType  # 110
 Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
 
 Sample: {"reason":"SERVICE_ACCOUNTS_OFF","domain":"cohort"}
+"""
+ERROR_REASON_ACCESS_KEYS_OFF: ErrorReason.ValueType  # 111
+"""The service makes no access keys: its config names no pepper to keep them under.
+
+Code: FAILED_PRECONDITION. Do: Add a pepper to `peppers` in the config.
+
+Sample: {"reason":"ACCESS_KEYS_OFF","domain":"cohort"}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

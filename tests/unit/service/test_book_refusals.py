@@ -15,6 +15,7 @@ from service.books.errors import (
     BooksUnavailable,
     BudgetInFlight,
     BudgetSpent,
+    CredentialNotActive,
     CredentialUnknown,
     HoldExceedsLimit,
     ModelNotPriced,
@@ -70,6 +71,13 @@ REFUSALS: list[tuple[BooksError, str, str, dict[str, str], str | None]] = [
         "amount",
     ),
     (CredentialUnknown("2Bq7ZkP0aXcV"), "CREDENTIAL_UNKNOWN", "NOT_FOUND", {"id": "2Bq7ZkP0aXcV"}, "id"),
+    (
+        CredentialNotActive("2Bq7ZkP0aXcV", "REVOKED"),
+        "CREDENTIAL_NOT_ACTIVE",
+        "FAILED_PRECONDITION",
+        {"id": "2Bq7ZkP0aXcV", "state": "REVOKED"},
+        "id",
+    ),
     (RequestIdReused("6f1b"), "REQUEST_ID_REUSED", "ALREADY_EXISTS", {"request_id": "6f1b"}, "request_id"),
 ]
 

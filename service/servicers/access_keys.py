@@ -1,0 +1,229 @@
+"""The RPCs of access keys: validate → whose → books → directory → answer. A key itself is shown in the answer alone."""
+
+import datetime
+import functools
+from typing import NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from cohort.v1 import access_key_pb2
+from cohort.v1 import error_reason_pb2 as reasons
+from cohort.v1.access_key_pb2 import (
+    AccessKey,
+    AccessKeyState,
+    CreateAccessKeyRequest,
+    CreateAccessKeyResponse,
+    ListAccessKeysRequest,
+    ListAccessKeysResponse,
+    RevokeAccessKeyRequest,
+    RevokeAccessKeyResponse,
+    RotateAccessKeyRequest,
+    RotateAccessKeyResponse,
+)
+from service.books import ledger
+from service.books.books import Books
+from service.books.errors import CredentialUnknown, TeamUnknown
+from service.books.operations import Operator
+from service.call import Call, current_call
+from service.context import Context
+from service.errors import Refused, RequestInvalid, ScopeMissing
+from service.identity import access_key_registry, access_keys
+from service.identity.access_key_registry import FIRST, Place, Rotated, StoredAccessKey, Successor
+from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, LIFETIME_MAX_US, NewAccessKey
+from service.identity.identities import Identities
+from service.identity.principal import Principal
+from service.identity.scopes import ADMIN
+from service.servicers.asking import page_token_of, place_of, require_valid
+from service.snapshot import Snapshot
+from service.validation import (
+    Violation,
+    ViolationReason,
+    violations_of_create_access_key,
+    violations_of_list_access_keys,
+    violations_of_revoke_access_key,
+    violations_of_rotate_access_key,
+)
+
+KEYS_DEFAULT = 100
+OVERLAP_DEFAULT_S = 24 * 3600
+CLOCKS_DIFFER_US = 300_000_000
+"""How far a caller's clock may be ahead who asks for the longest life; the key does not live longer for it."""
+
+_DAY_ZERO = datetime.date(1970, 1, 1)
+_STATES: dict[str, AccessKeyState.ValueType] = {
+    "ACTIVE": access_key_pb2.ACCESS_KEY_STATE_ACTIVE,
+    "REPLACED": access_key_pb2.ACCESS_KEY_STATE_REPLACED,
+    "EXPIRED": access_key_pb2.ACCESS_KEY_STATE_EXPIRED,
+    "REVOKED": access_key_pb2.ACCESS_KEY_STATE_REVOKED,
+}
+_STATE_NAMES = {number: name for name, number in _STATES.items()}
+
+
+class _Minted(NamedTuple):
+    """A key that was just made, of which nobody knows."""
+
+    id: str
+    access_key: str
+    digest: bytes
+    pepper_version: str
+
+    def __repr__(self) -> str:
+        return f"<access key {self.id}>"
+
+
+class AccessKeyServicer:
+    """The part of AdminService that makes, lists, rotates and revokes access keys.
+
+    Args:
+        books: Where they are kept.
+        identities: Who may call, in this process: a change is in force here before it is answered.
+    """
+
+    def __init__(self, books: Books, identities: Identities) -> None:
+        self._books = books
+        self._identities = identities
+
+    async def CreateAccessKey(self, request: CreateAccessKeyRequest, _: Context) -> CreateAccessKeyResponse:
+        """Makes an access key, and shows it."""
+        call = current_call()
+        require_valid(violations_of_create_access_key(request))
+        if request.team not in call.snapshot.policies:
+            raise TeamUnknown(request.team)
+        expires_at_us = await self._expiry(request.expire_time)
+        minted = _minted(call.snapshot)
+        new = NewAccessKey(
+            id=minted.id,
+            digest=minted.digest,
+            pepper_version=minted.pepper_version,
+            team=request.team,
+            name=request.name,
+            scopes=frozenset(request.scopes),
+            expires_at_us=expires_at_us,
+            models=frozenset(request.models),
+            max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
+        )
+        stored: StoredAccessKey = await self._books.change(access_key_registry.create(new, _name_of(call.caller)))
+        await self._identities.refresh()
+        response = CreateAccessKeyResponse(secret=minted.access_key)
+        _fill(response.access_key, stored)
+        return response
+
+    async def ListAccessKeys(self, request: ListAccessKeysRequest, _: Context) -> ListAccessKeysResponse:
+        """Lists access keys."""
+        require_valid(violations_of_list_access_keys(request))
+        after = Place(*place_of(request.page_token, (str, str, int, str))) if request.page_token else FIRST
+        page = await self._books.read(
+            functools.partial(
+                access_key_registry.list_access_keys,
+                team=request.team,
+                state=_STATE_NAMES.get(request.state, ""),
+                keys_max=request.page_size or KEYS_DEFAULT,
+                after=after,
+            )
+        )
+        response = ListAccessKeysResponse(next_page_token=page_token_of(page.end) if page.end else "")
+        for stored in page.keys:
+            _fill(response.access_keys.add(), stored)
+        return response
+
+    async def RotateAccessKey(self, request: RotateAccessKeyRequest, _: Context) -> RotateAccessKeyResponse:
+        """Makes an access key that may do what another one may, and shows it."""
+        call = current_call()
+        require_valid(violations_of_rotate_access_key(request))
+        _require_may_have(call, await self._books.read(lambda tx: access_key_registry.one(tx, request.id)))
+        expires_at_us = await self._expiry(request.expire_time) if request.HasField("expire_time") else None
+        overlap_s = request.overlap_seconds if request.HasField("overlap_seconds") else OVERLAP_DEFAULT_S
+        minted = _minted(call.snapshot)
+        successor = Successor(minted.id, minted.digest, minted.pepper_version, expires_at_us)
+        rotated: Rotated = await self._books.change(
+            access_key_registry.rotate(request.id, successor, overlap_s * 1_000_000, _name_of(call.caller))
+        )
+        await self._identities.refresh()
+        response = RotateAccessKeyResponse(secret=minted.access_key)
+        _fill(response.access_key, rotated.new)
+        _fill(response.replaced, rotated.old)
+        return response
+
+    async def RevokeAccessKey(self, request: RevokeAccessKeyRequest, _: Context) -> RevokeAccessKeyResponse:
+        """Ends an access key."""
+        call = current_call()
+        require_valid(violations_of_revoke_access_key(request))
+        by = Operator(_name_of(call.caller), request.note)
+        stored: StoredAccessKey = await self._books.change(access_key_registry.revoke(request.id, by))
+        await self._identities.refresh()
+        response = RevokeAccessKeyResponse()
+        _fill(response.access_key, stored)
+        return response
+
+    async def _expiry(self, time: Timestamp) -> int:
+        """When a new key is to end, µs since 1970.
+
+        Raises:
+            RequestInvalid: It is over, or too far away.
+        """
+        now_us, at_us = await self._books.read(ledger.clock), time.ToMicroseconds()
+        if not now_us < at_us <= now_us + LIFETIME_MAX_US + CLOCKS_DIFFER_US:
+            bounds = f"must be after now and at most {ACCESS_KEY_LIFETIME_MAX.days} days from now"
+            raise RequestInvalid([Violation("expire_time", ViolationReason.OUT_OF_RANGE, bounds)])
+        return min(at_us, now_us + LIFETIME_MAX_US)
+
+
+def _require_may_have(call: Call, key: StoredAccessKey) -> None:
+    """Who is shown a new key can do what that one may, and must be able to already.
+
+    Raises:
+        CredentialUnknown: It is another team's, of which only operators learn anything.
+        ScopeMissing: It may do more than the caller.
+    """
+    caller = call.caller
+    if ADMIN in caller.scopes:
+        return
+    if key.team != caller.team:
+        raise CredentialUnknown(key.id)
+    missing = sorted(set(key.scopes) - caller.scopes)
+    if missing:
+        raise ScopeMissing(f"{call.rpc} for this access key", missing[0])
+    if _is_wider(key, caller):
+        raise ScopeMissing(f"{call.rpc} for an access key of more models or tokens", ADMIN)
+
+
+def _is_wider(key: StoredAccessKey, caller: Principal) -> bool:
+    if caller.models and not (key.models and caller.models.issuperset(key.models)):
+        return True
+    cap = caller.max_tokens_per_call
+    return cap is not None and (key.max_tokens_per_call is None or key.max_tokens_per_call > cap)
+
+
+def _minted(snapshot: Snapshot) -> _Minted:
+    """Makes a key under the newest pepper.
+
+    Raises:
+        Refused: The config names none.
+    """
+    if not snapshot.peppers:
+        message = "there are no access keys here: the config names no pepper"
+        raise Refused(reasons.ERROR_REASON_ACCESS_KEYS_OFF, message, {})
+    version = max(snapshot.peppers, key=int)
+    key_id, access_key = access_keys.create(snapshot.loaded.config.environment)
+    return _Minted(key_id, access_key, access_keys.digest_of(access_key, snapshot.peppers[version]), version)
+
+
+def _name_of(principal: Principal) -> str:
+    return f"{principal.team}/{principal.name}"
+
+
+def _fill(told: AccessKey, stored: StoredAccessKey) -> None:
+    told.id, told.team, told.name = stored.id, stored.team, stored.name
+    told.scopes.extend(stored.scopes)
+    told.models.extend(stored.models)
+    if stored.max_tokens_per_call is not None:
+        told.max_tokens_per_call = stored.max_tokens_per_call
+    told.state = _STATES[stored.state]
+    told.create_time.FromMicroseconds(stored.created_at_us)
+    told.expire_time.FromMicroseconds(stored.expires_at_us)
+    if stored.revoked_at_us:
+        told.revoke_time.FromMicroseconds(stored.revoked_at_us)
+    if stored.last_used_day:
+        told.last_used_day = (_DAY_ZERO + datetime.timedelta(days=stored.last_used_day)).isoformat()
+    told.created_by = stored.created_by
+    told.replaced_by = stored.replaced_by
