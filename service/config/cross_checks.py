@@ -80,6 +80,8 @@ def _secret_problems(document: dict[str, Any]) -> Iterator[str]:
         "books.database_password": _table(document, "books").get("database_password"),
         **{f"peppers.{version}": reference for version, reference in _table(document, "peppers").items()},
     }
+    issuers = _table(_table(document, "identity"), "issuers")
+    used |= {f"identity.issuers.{name}.client_secret": _table(issuers, name).get("client_secret") for name in issuers}
     first_use: dict[str, str] = {}
     for place, reference in used.items():
         if isinstance(reference, str) and first_use.setdefault(reference, place) != place:

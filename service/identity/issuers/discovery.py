@@ -4,6 +4,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from service.identity.issuers.fetch import Fetcher, FetchFailed
+from service.identity.issuers.flights import Flights
 
 KEPT_S = 3600.0
 """How long metadata is believed; where it cannot be read again then, it stays in use."""
@@ -28,6 +29,7 @@ class Endpoint:
         self._member = member
         self._configured = configured
         self._clock = clock
+        self._looking = Flights[str]()
         self._found = ""
         self._found_at_s = 0.0
 
@@ -42,11 +44,15 @@ class Endpoint:
         if self._found and self._clock() - self._found_at_s < KEPT_S:
             return self._found
         try:
-            self._found = await self._discovered()
-            self._found_at_s = self._clock()
+            return await self._looking.join(b"", self._looked_up)
         except FetchFailed:
             if not self._found:
                 raise
+            return self._found
+
+    async def _looked_up(self) -> str:
+        self._found = await self._discovered()
+        self._found_at_s = self._clock()
         return self._found
 
     async def _discovered(self) -> str:

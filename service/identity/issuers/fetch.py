@@ -21,6 +21,8 @@ from service.identity.issuers.addresses import may_be_asked
 TIMEOUT_S = 3.0
 ANSWER_BYTES_MAX = 256 * 1024
 CONNECTIONS_MAX = 16
+IDLE_S = 3.0
+"""How long a connection is kept: less than servers keep theirs (5 s and more), or some would close under a request."""
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cohort"}
 
 
@@ -64,6 +66,7 @@ class Fetcher:
             limit=CONNECTIONS_MAX,
             resolver=resolver,
             use_dns_cache=False,
+            keepalive_timeout=IDLE_S,
             socket_factory=connecting,
             ssl=tls or True,
         )

@@ -11,8 +11,6 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote_plus
 
-import structlog
-
 from service.config import IssuerConfig
 from service.identity.issuers.discovery import Endpoint
 from service.identity.issuers.fetch import TIMEOUT_S, Fetcher, FetchFailed
@@ -27,8 +25,6 @@ REFUSED_KEPT_S = 10.0
 REFUSED_MAX = 1000
 ASKING_MAX = 256
 """Tokens asked for at once; more are not decided: a flood of made-up ones is not to become a flood at the issuer."""
-
-_log = structlog.get_logger()
 
 
 class Introspection:
@@ -98,8 +94,7 @@ class Introspection:
         try:
             return await self._fetcher.post(await self._endpoint.url(), form, self._authorization)
         except FetchFailed as failed:
-            _log.warning("issuer not asked for a token", issuer=self._name, problem=failed.why)
-            raise CredentialUndecided(f"{self._name} cannot be asked") from None
+            raise CredentialUndecided(f"{self._name} cannot be asked: {failed.why}") from None
 
     def _verified(self, answer: Mapping[str, Any], now_s: float) -> Verified:
         if answer.get("active") is not True:

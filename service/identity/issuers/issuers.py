@@ -38,6 +38,7 @@ class _Issuer:
     async def close(self) -> None:
         if self.following is not None:
             self.following.cancel()
+            await asyncio.wait({self.following})
         await self.asks.close()
         await self.fetcher.close()
 

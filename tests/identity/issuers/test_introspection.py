@@ -175,6 +175,13 @@ async def test_a_thousand_calls_with_one_token_at_once_are_one_question(
     assert issuer.asked[INTROSPECTION] == 1
 
 
+async def test_where_tokens_are_asked_for_is_looked_up_once_for_all(asked: Introspection, issuer: FakeIssuer) -> None:
+    await asyncio.gather(*(verify(asked, f"token-{number}") for number in range(100)))
+
+    assert issuer.asked["/.well-known/openid-configuration"] == 1
+    assert issuer.asked[INTROSPECTION] == 100
+
+
 async def test_a_flood_of_tokens_is_no_flood_at_the_issuer(asked: Introspection, issuer: FakeIssuer) -> None:
     at_once = most = 0
 

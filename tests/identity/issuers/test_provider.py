@@ -176,7 +176,7 @@ async def test_opaque_tokens_fail_when_the_provider_stops_but_for_those_asked_fo
         await call(service, known)
         refusal = await undecided(service, unknown)
         assert refusal.retry_s
-        assert problem(service) == "opaque cannot be asked"
+        assert problem(service) == "opaque cannot be asked: no connection: ClientConnectorError"
 
 
 async def test_a_provider_that_comes_up_later_than_the_service_is_believed_then(idp: Idp, tmp_path: Path) -> None:
