@@ -18,6 +18,7 @@ from urllib.parse import quote_plus
 import httpx
 
 FOLDER = Path(__file__).parent
+NODE = shutil.which("node", path=FOLDER.parents[1] / ".tools" / "bin") or shutil.which("node") or ""
 AUDIENCE = "cohort"
 RS256, ES256, OPAQUE = "https://cohort.test/rs256", "https://cohort.test/es256", "https://cohort.test/opaque"
 """What is asked for as `resource` decides the form of the access token; RS256 unless it is."""
@@ -78,7 +79,7 @@ class Idp:
 
 def missing() -> str:
     """What is not there that the provider needs; empty if all is."""
-    if shutil.which("node") is None:
+    if not NODE:
         return "no node here"
     return "" if (FOLDER / "node_modules").is_dir() else "no oidc-provider here: npm ci --prefix tests/idp"
 
@@ -86,7 +87,7 @@ def missing() -> str:
 @contextlib.contextmanager
 def running(options: Options | None = None) -> Iterator[Idp]:
     """Starts the provider, and makes sure of its end."""
-    words = ["node", str(FOLDER / "server.mjs"), json.dumps(asdict(options or Options()))]
+    words = [NODE, str(FOLDER / "server.mjs"), json.dumps(asdict(options or Options()))]
     with (
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process,
         # Nothing of a proxy: it is on loopback.
