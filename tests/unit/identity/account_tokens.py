@@ -7,6 +7,7 @@ from typing import Any
 
 import jwt
 import orjson
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.identity.directory import ServiceAccountRecord
 from service.identity.principal import Principal
+from service.identity.refusals import CredentialRefused
 from service.identity.service_accounts import Expected, ServiceAccounts
 from service.identity.tokens import Verified, peek
 
@@ -95,3 +97,17 @@ def knowing(*records: ServiceAccountRecord) -> ServiceAccounts:
 async def verified(accounts: ServiceAccounts, token: str) -> Verified:
     """What the service makes of a token now."""
     return await accounts.verify(token, peek(token), time.time())
+
+
+ACCOUNT = Account()
+OTHER = Account("sa_BBBBBBBBBBBBBBBB")
+ES256 = Account("sa_CCCCCCCCCCCCCCCC", "ES256")
+ACCOUNTS = knowing(ACCOUNT.record(), OTHER.record(), ES256.record())
+
+
+async def refused(token: str, accounts: ServiceAccounts = ACCOUNTS) -> str:
+    """Why a token is refused."""
+    with pytest.raises(CredentialRefused) as caught:
+        await verified(accounts, token)
+    assert token not in caught.value.why
+    return caught.value.why
