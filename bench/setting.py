@@ -28,8 +28,15 @@ class Setting:
         return self.access_keys[_STREAM_TEAM if workload.streams else _UNARY_TEAM]
 
 
-def setting_in(folder: Path, upstream: Upstream) -> Setting:
-    """Writes a config into *folder*."""
+def setting_in(folder: Path, upstream: Upstream, database: str | None = None) -> Setting:
+    """Writes a config.
+
+    Args:
+        folder: Where to; made if it is not there.
+        upstream: What answers in the place of Cohere.
+        database: The URL of an empty one for the books; None for SQLite, in *folder*.
+    """
+    folder.mkdir(exist_ok=True)
     models = orjson.dumps([CHAT_MODEL, EMBED_MODEL, RERANK_MODEL]).decode()
     lines = [
         'environment = "bench"',
@@ -38,6 +45,8 @@ def setting_in(folder: Path, upstream: Upstream) -> Setting:
         '[peppers]\n1 = "file:pepper"',
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"',
     ]
+    if database is not None:
+        lines.append(f'[books]\ndatabase = "{database}"')
     keys: dict[str, str] = {}
     for team, base_url in ((_UNARY_TEAM, upstream.base_url), (_STREAM_TEAM, f"{upstream.base_url}/{STREAMS}")):
         lines.append(
