@@ -17,12 +17,12 @@ import orjson
 import uvloop
 
 from service import config, server
-from service.books import batch, committer
+from service.books.batch import Written
+from service.books.batch_writer import BatchWriter
 from service.books.books import Books
 from service.books.entries import Admission, Admitted, Entry, Settled, Settlement
 from service.books.period import Period
 from service.books.trail import Pen
-from service.storage.database import Transaction
 
 EVENT = "waits"
 
@@ -43,7 +43,7 @@ class Stopwatch:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Measures inside the context."""
-        admit, settle, write_batch = Books.admit, Books.settle, batch.write_batch
+        admit, settle, write = Books.admit, Books.settle, BatchWriter.write
 
         async def timed_admit(books: Books, admission: Admission, after: Settlement | None = None) -> Admitted:
             started_s = self._now_s()
@@ -57,17 +57,22 @@ class Stopwatch:
             self._waits_s.append(self._admitted_s.pop(settlement.call_id) + self._now_s() - started_s)
             return settled
 
-        async def counted_batch(
-            tx: Transaction, entries: Sequence[Entry], pen: Pen, periods: Mapping[str, Period], now_us: int
-        ) -> object:
+        async def counted_write(
+            writer: BatchWriter,
+            entries: Sequence[Entry],
+            pen: Pen,
+            periods: Mapping[str, Period],
+            now_us: int,
+            lock_timeout_s: float | None = None,
+        ) -> Written:
             self._commits += 1
             self._entries += len(entries)
-            return await write_batch(tx, entries, pen, periods, now_us)
+            return await write(writer, entries, pen, periods, now_us, lock_timeout_s)
 
         with (
             patch.object(Books, "admit", timed_admit),
             patch.object(Books, "settle", timed_settle),
-            patch.object(committer, "write_batch", counted_batch),
+            patch.object(BatchWriter, "write", counted_write),
         ):
             yield
 

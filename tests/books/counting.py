@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from service.storage.database import Database, Row, Transaction, Value, Work
+from service.storage.database import Database, Row, Script, Transaction, Value, Work
 
 T = TypeVar("T")
 
@@ -44,6 +44,10 @@ class CountingDatabase:
             return await work(_CountingTransaction(tx, statements))
 
         return await self._database.transact(counted, lock_timeout_s=lock_timeout_s)
+
+    async def run(self, script: Script[T]) -> T:
+        self.transactions.append([_brief(step.sql) for step in script.steps])
+        return await self._database.run(script)
 
     async def read(self, work: Work[T]) -> T:
         self.reads += 1
