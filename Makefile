@@ -69,7 +69,7 @@ torture: $(DEV)  ## kill, stop and cut off real processes for SECONDS, and hold 
 	TORTURE_SECONDS=$(SECONDS) $(VENV)/bin/pytest -s -m prove tests/torture
 
 .PHONY: bench
-bench: $(DEV)  ## measure CPU and throughput against a bare echo; needs h2load and nginx
+bench: $(DEV)  ## measure CPU and throughput against a bare echo, and waits for the books; needs h2load and nginx
 	$(VENV)/bin/python -m bench
 
 .PHONY: bench-reports

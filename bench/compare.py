@@ -78,7 +78,7 @@ class Bench:
             CallsFailed: A call was not answered as it should have been, or Cohort did not count it as OK.
         """
         self.warm_up(workload, cohort)
-        ok_before, others_before = _counted(cohort, workload)
+        ok_before, others_before = counted(cohort, workload)
         echo_samples: list[Sample] = []
         cohort_samples: list[Sample] = []
         for server in (echo, cohort):
@@ -86,7 +86,7 @@ class Bench:
         for _ in range(pairs):
             echo_samples.append(self._sample(workload, echo, calls))
             cohort_samples.append(self._sample(workload, cohort, calls))
-        ok, others = _counted(cohort, workload)
+        ok, others = counted(cohort, workload)
         made = calls * (pairs + 1)
         if ok - ok_before != made or others != others_before:
             raise CallsFailed(
@@ -116,7 +116,12 @@ class Bench:
         return Sample((server.cpu_s() - before_s) * 1e6 / calls, made.calls_per_s)
 
 
-def _counted(cohort: Server, workload: Workload) -> tuple[int, int]:
+def counted(cohort: Server, workload: Workload) -> tuple[int, int]:
+    """How many calls of the workload's RPC Cohort has counted: those that ended OK, and all others.
+
+    Raises:
+        CallsFailed: It serves no metrics.
+    """
     if cohort.metrics_port is None:
         raise CallsFailed("Cohort serves no metrics, so nothing tells whether calls ended OK")
     return counted_calls(cohort.metrics_port, workload)

@@ -1,12 +1,10 @@
 """The event loop's longest block under load, by the probe of `bench.probe`."""
 
-import os
-import signal
 from dataclasses import dataclass
 
 from bench.compare import Bench
 from bench.probe import EVENT
-from bench.processes import Server, line_of
+from bench.processes import Server, told_by
 from bench.workloads import Workload
 
 
@@ -36,13 +34,7 @@ def longest_block(bench: Bench, workload: Workload, probed: Server, calls: int) 
         CallsFailed: A call was not answered as it should have been.
     """
     bench.warm_up(workload, probed)
-    _told(probed)
+    told_by(probed, EVENT)
     bench.load(workload, probed, calls)
-    told = _told(probed)
+    told = told_by(probed, EVENT)
     return LoopBlock(workload.name, workload.request.ByteSize(), workload.in_flight, told["ms"], told["own_ms"])
-
-
-def _told(probed: Server) -> dict[str, float]:
-    written_bytes = probed.log.stat().st_size
-    os.kill(probed.process.pid, signal.SIGUSR1)
-    return line_of(probed.log, EVENT, probed.process, after=written_bytes)

@@ -7,7 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
-_DISTRIBUTIONS = ("grpcio", "protobuf", "uvloop", "orjson", "prometheus-client")
+import apsw
+
+from bench import postgres
+
+_DISTRIBUTIONS = ("grpcio", "protobuf", "uvloop", "orjson", "prometheus-client", "apsw", "asyncpg")
 _PROGRAMS = {"h2load": ("h2load", "--version"), "nginx": ("nginx", "-v")}
 
 
@@ -31,7 +35,8 @@ def versions() -> dict[str, str]:
     """Of everything that the figures depend on."""
     libraries = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
     programs = {name: _version_of(command) for name, command in _PROGRAMS.items()}
-    return {"kernel": platform.release(), "python": platform.python_version(), **libraries, **programs}
+    databases = {"sqlite": apsw.sqlite_lib_version(), "postgresql": postgres.version()}
+    return {"kernel": platform.release(), "python": platform.python_version(), **libraries, **programs, **databases}
 
 
 def _version_of(command: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +74,17 @@ def python_server(name: str, arguments: Sequence[str], folder: Path) -> Iterator
     finally:
         process.terminate()
         process.wait(START_S_MAX)
+
+
+def told_by(server: Server, event: str) -> dict[str, Any]:
+    """Asks a server by SIGUSR1 for its line of JSON whose `event` is *event*.
+
+    Raises:
+        ServerFailed: It says nothing.
+    """
+    written_bytes = server.log.stat().st_size
+    server.process.send_signal(signal.SIGUSR1)
+    return line_of(server.log, event, server.process, after=written_bytes)
 
 
 def line_of(log: Path, event: str, process: subprocess.Popen[bytes], after: int = 0) -> dict[str, Any]:

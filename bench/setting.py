@@ -52,14 +52,23 @@ def let_in(config_file: Path, keys: Collection[NewAccessKey]) -> None:
     asyncio.run(imported())
 
 
-def setting_in(folder: Path, upstream: Upstream) -> Setting:
-    """Writes a config into *folder*, and lets its callers in."""
-    file, keys = write_setting(folder, upstream)
+def setting_in(folder: Path, upstream: Upstream, database: str | None = None) -> Setting:
+    """Writes a config, and lets its callers in.
+
+    Args:
+        folder: Where to; made if it is not there.
+        upstream: What answers in the place of Cohere.
+        database: The URL of an empty one for the books; None for SQLite, in *folder*.
+    """
+    folder.mkdir(exist_ok=True)
+    file, keys = write_setting(folder, upstream, database)
     let_in(file, [key for _, key in keys.values()])
     return Setting(file, {team: access_key for team, (access_key, _) in keys.items()})
 
 
-def write_setting(folder: Path, upstream: Upstream) -> tuple[Path, dict[str, tuple[str, NewAccessKey]]]:
+def write_setting(
+    folder: Path, upstream: Upstream, database: str | None = None
+) -> tuple[Path, dict[str, tuple[str, NewAccessKey]]]:
     """Writes a config into *folder*; gives its path, and an access key for each team that is yet to be let in."""
     models = orjson.dumps([CHAT_MODEL, EMBED_MODEL, RERANK_MODEL]).decode()
     lines = [
@@ -69,6 +78,8 @@ def write_setting(folder: Path, upstream: Upstream) -> tuple[Path, dict[str, tup
         '[peppers]\n1 = "file:pepper"',
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"',
     ]
+    if database is not None:
+        lines.append(f'[books]\ndatabase = "{database}"')
     keys: dict[str, tuple[str, NewAccessKey]] = {}
     for team, base_url in ((_UNARY_TEAM, upstream.base_url), (_STREAM_TEAM, f"{upstream.base_url}/{STREAMS}")):
         lines.append(

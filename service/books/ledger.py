@@ -7,12 +7,13 @@ row itself: PostgreSQL evaluates them again after waiting for its lock, which it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from service.books.entries import Admission, Admitted, Settlement
 from service.books.period import Period, period_at
-from service.storage.database import Transaction
+from service.storage.database import Step, Transaction
 
 _MOVE = """
 UPDATE budget_period SET committed_nanos = committed_nanos + $1
@@ -31,6 +32,10 @@ _SETTLE = """
 UPDATE call_hold SET charge_nanos = $1, state = $2, has_outcome = 1
 WHERE call_id = $3 AND attempt = $4 AND has_outcome = 0 AND state IN ('open', 'forfeited')
 RETURNING call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos"""
+_SETTLE_HELD = """
+UPDATE call_hold SET charge_nanos = $1, state = $2, has_outcome = 1
+WHERE call_id = $3 AND attempt = $4 AND has_outcome = 0 AND state IN ('open', 'forfeited') AND hold_nanos = $5
+RETURNING hold_nanos"""
 _SETTLED = "SELECT charge_nanos, state, has_outcome FROM call_hold WHERE call_id = $1 AND attempt = $2"
 _WITHDRAW = """
 INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, has_outcome, state,
@@ -112,14 +117,20 @@ async def settle_each(tx: Transaction, settlements: Sequence[Settlement]) -> dic
     }
 
 
+def settle_step(settlements: Sequence[Settlement]) -> Step:
+    """Ends attempts that are believed to have none yet, and to hold what they were admitted with."""
+    rows = [(s.charge_nanos, s.state, s.call_id, s.attempt, s.admitted.hold_nanos) for s in settlements]
+    return Step(_SETTLE_HELD, sorted(rows, key=itemgetter(2, 3)))
+
+
 async def has_ended_so(tx: Transaction, settlement: Settlement) -> bool:
     """Tells whether an attempt had ended before, just as *settlement* says."""
     rows = await tx.fetch(_SETTLED, settlement.call_id, settlement.attempt)
     return rows == [(settlement.charge_nanos, settlement.state, 1)]
 
 
-async def withdraw(tx: Transaction, admission: Admission, period: Period, now_us: int) -> tuple[Admitted, int] | None:
-    """Voids an admission that may or may not have been committed; gives when it was, and what it held in nanos.
+async def withdraw(tx: Transaction, admission: Admission, period: Period, now_us: int) -> Admitted | None:
+    """Voids an admission that may or may not have been committed; gives what it was.
 
     None if nothing was held: a void hold without a price now stands in its place.
     """
@@ -129,7 +140,7 @@ async def withdraw(tx: Transaction, admission: Admission, period: Period, now_us
         return None
     start_us, hold_nanos, _, admitted_at_us = rows[0]
     end_us = (await tx.fetch(_END, budget_id, start_us))[0][0]
-    return Admitted(Period(start_us, end_us), admitted_at_us), hold_nanos
+    return Admitted(Period(start_us, end_us), admitted_at_us, hold_nanos)
 
 
 async def answered_before(tx: Transaction, call_ids: Sequence[str]) -> set[str]:
@@ -151,25 +162,29 @@ async def move(tx: Transaction, budget_id: str, period: Period, nanos: int, limi
     return rows[0][0] if rows else None
 
 
+def move_step(budget_id: str, period: Period, nanos: int, limit_nanos: int) -> Step:
+    """What `move` does."""
+    return Step(_MOVE, [(nanos, budget_id, period.start_us, limit_nanos)])
+
+
 async def release(tx: Transaction, budget_id: str, period_start_us: int, nanos: int) -> int:
     """Gives back what was held and not spent, and returns what is committed then."""
     return int((await tx.fetch(_RELEASE, nanos, budget_id, period_start_us))[0][0])
 
 
-async def hold_each(tx: Transaction, admissions: Sequence[tuple[Admission, Period]], at_us: int) -> None:
-    """Writes the hold of each admission.
+def release_step(budget_id: str, period_start_us: int, nanos: int) -> Step:
+    """What `release` does."""
+    return Step(_RELEASE, [(nanos, budget_id, period_start_us)])
 
-    Raises:
-        Conflict: An attempt has a hold already.
-    """
-    await tx.execute_each(
-        _HOLD,
-        [
-            (a.call_id, a.attempt, a.team, period.start_us, a.hold_nanos,
-             a.price_version, at_us, a.endpoint, a.model, a.credential_id)
-            for a, period in admissions
-        ],
-    )  # fmt: skip
+
+def hold_step(admissions: Sequence[tuple[Admission, Period]], at_us: int) -> Step:
+    """Writes the hold of each admission; a Conflict if an attempt has one already."""
+    rows = [
+        (a.call_id, a.attempt, a.team, period.start_us, a.hold_nanos,
+         a.price_version, at_us, a.endpoint, a.model, a.credential_id)
+        for a, period in admissions
+    ]  # fmt: skip
+    return Step(_HOLD, rows)
 
 
 async def held(tx: Transaction, budget_id: str, period_start_us: int) -> int:

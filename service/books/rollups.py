@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.books.period import Period
 from service.books.usage import Usage, quarter_of
-from service.storage.database import Transaction
+from service.storage.database import Step, Transaction
 
 _DAY = """
 INSERT INTO usage_day AS u (team, day_start_us, day_end_us, endpoint, model, credential_id, reason,
@@ -51,7 +51,13 @@ class Counted(NamedTuple):
 
 
 async def count(tx: Transaction, counted: Iterable[Counted]) -> None:
-    """Adds records to both tables; rows are touched in the order of their keys, the same on every replica."""
+    """Adds records to both tables."""
+    for step in count_steps(counted):
+        await tx.execute_each(*step)
+
+
+def count_steps(counted: Iterable[Counted]) -> list[Step]:
+    """What `count` does; rows are touched in the order of their keys, the same on every replica."""
     sums: dict[tuple[str | int, ...], tuple[int, ...]] = {}
     for team, usage, cost_nanos, at_us, day in counted:
         names = (usage.endpoint, usage.model, usage.credential_id, usage.reason)
@@ -60,10 +66,9 @@ async def count(tx: Transaction, counted: Iterable[Counted]) -> None:
         before = sums.get(key)
         sums[key] = measures if before is None else tuple(map(add, before, measures))
     if not sums:
-        return
+        return []
     quarters = sorted(key + measures for key, measures in sums.items())
-    await tx.execute_each(_QUARTER, quarters)
-    await tx.execute_each(_DAY, _days(quarters))
+    return [Step(_QUARTER, quarters), Step(_DAY, _days(quarters))]
 
 
 def _days(quarters: list[tuple[str | int, ...]]) -> list[tuple[str | int, ...]]:

@@ -8,7 +8,7 @@ import orjson
 
 from service.books.chain import ROOT, link
 from service.books.records import Record
-from service.storage.database import Transaction
+from service.storage.database import Step, Transaction, Value
 
 _INSERT = """
 INSERT INTO audit (writer_id, seq, kind, call_id, team, at_us, body, hash)
@@ -52,24 +52,41 @@ async def write(tx: Transaction, pen: Pen, records: Sequence[Record], now_us: in
     Raises:
         ChainForked: The chain does not end where *pen* says.
     """
-    at_us = max(now_us, pen.at_us)
-    begins = pen.seq == 0
-    if begins:
-        records = [await _opening(tx), *records]
-    writer_id, seq, before, _ = pen
-    rows = []
+    if pen.seq:
+        (insert, advance), after = append_steps(pen, records, now_us)
+        await tx.execute_each(*insert)
+        if not await tx.fetch_each(*advance):
+            raise ChainForked(pen.writer_id)
+        return after
+    records = [await _opening(tx), *records]
+    rows, after = _chained(pen, records, now_us)
+    await tx.execute_each(_INSERT, rows)
+    await tx.fetch(_BEGIN, after.writer_id, after.at_us, after.seq - 1, after.hash, *_counts(records))
+    return after
+
+
+def append_steps(pen: Pen, records: Sequence[Record], now_us: int) -> tuple[tuple[Step, Step], Pen]:
+    """Appends *records* to a chain that has begun; and where it ends then."""
+    rows, after = _chained(pen, records, now_us)
+    head: tuple[Value, ...] = (after.seq - 1, after.hash, *_counts(records), pen.writer_id, pen.seq - 1)
+    return (Step(_INSERT, rows), Step(_ADVANCE, [head])), after
+
+
+def _chained(pen: Pen, records: Sequence[Record], now_us: int) -> tuple[list[tuple[Value, ...]], Pen]:
+    """The rows of *records*, each with its place in the chain."""
+    writer_id, seq, before, at_us = pen
+    at_us = max(now_us, at_us)
+    rows: list[tuple[Value, ...]] = []
     for kind, call_id, team, body in ((r.kind, r.call_id, r.team, r.body) for r in records):
         before = link(before, writer_id, seq, kind, call_id, team, at_us, body)
         rows.append((writer_id, seq, kind, call_id, team, at_us, body.decode(), before))
         seq += 1
-    await tx.execute_each(_INSERT, rows)
+    return rows, Pen(writer_id, seq, before, at_us)
+
+
+def _counts(records: Sequence[Record]) -> list[int]:
     kinds: list[str] = [record.kind for record in records]
-    counts = [kinds.count(kind) for kind in _KINDS]
-    if begins:
-        await tx.fetch(_BEGIN, writer_id, at_us, seq - 1, before, *counts)
-    elif not await tx.fetch(_ADVANCE, seq - 1, before, *counts, writer_id, pen.seq - 1):
-        raise ChainForked(writer_id)
-    return Pen(writer_id, seq, before, at_us)
+    return [kinds.count(kind) for kind in _KINDS]
 
 
 async def _opening(tx: Transaction) -> Record:

@@ -96,15 +96,15 @@ async def sum_up(tx: Transaction, wanted: Wanted, rows_max: int, after: int = 0)
     """
     by = wanted.dimensions
     time = statement.BY_HOUR if "hour" in by else statement.BY_DAY if "day" in by else statement.BY_NO_TIME
-    names = (int(dimension in by) for dimension, _ in _NAMED)
+    names = (int(dimension in by) for dimension in _NAMED)
     window, team = wanted.window, wanted.team
-    whose = (int(team is None), window.start_us, window.end_us, team or "")
-    return await tx.fetch(statement.USAGE, time, *whose, *names, rows_max, after)
+    whose = (int(team is None), team or "", window.start_us, window.end_us)
+    return await tx.fetch(statement.USAGE, time, *names, *whose, rows_max, after)
 
 
 def report_of(summed_up: Sequence[Row], wanted: Wanted, after: int = 0) -> Report:
     """The report in what `sum_up` gives. Pure: 10,000 rows take a thread's time and not the loop's."""
-    named = [field for dimension, field in _NAMED if dimension in wanted.dimensions]
+    named = [_NAMED[dimension] for dimension in _NAMED if dimension in wanted.dimensions]
     total, count = Figures(), 0
     page: list[Row] = []
     for row in summed_up:
@@ -120,13 +120,13 @@ def report_of(summed_up: Sequence[Row], wanted: Wanted, after: int = 0) -> Repor
     return Report(total, rows, has_more=after + len(rows) < count)
 
 
-_NAMED: tuple[tuple[Dimension, str], ...] = (
-    ("credential", "credential_id"),
-    ("model", "model"),
-    ("endpoint", "endpoint"),
-    ("team", "team"),
-)
-"""Dimensions and what they fill in `UsageKey`, in the order of the statement's names."""
+_NAMED: dict[Dimension, int] = {
+    "credential": UsageKey._fields.index("credential_id"),
+    "model": UsageKey._fields.index("model"),
+    "endpoint": UsageKey._fields.index("endpoint"),
+    "team": UsageKey._fields.index("team"),
+}
+"""Dimensions and their places in `UsageKey`, in the order of the statement's names."""
 
 
 def _in_order(row: Row) -> tuple[int, int, int, str]:
@@ -134,20 +134,33 @@ def _in_order(row: Row) -> tuple[int, int, int, str]:
     return -cost_nanos, start_us, end_us, names
 
 
-def _key(row: Row, named: Sequence[str]) -> UsageKey:
-    _, start_us, end_us, names, *_ = row
-    return UsageKey(**dict(zip(named, names.split("\n"), strict=False)), start_us=start_us, end_us=end_us)
+def _key(row: Row, named: Sequence[int]) -> UsageKey:
+    parts = ["", "", "", "", row[1], row[2]]
+    for place, name in zip(named, row[3].split("\n"), strict=False):  # of no names it is one, empty
+        parts[place] = name
+    return UsageKey._make(parts)
 
 
 def _figures(row: Row) -> Figures:
-    calls, attempts, cost_nanos, *units = [count or 0 for count in row[4:-1]]  # the sum of no rows is NULL
-    figures = Figures(calls, attempts, cost_nanos, Units(*units))
-    for each in row[-1].split(",") if row[-1] else ():
+    if row[4] is None:  # the sum of no rows
+        return Figures()
+    figures = Figures(row[4], row[5], row[6], Units._make(row[7:-1]))
+    if row[-1]:
+        _add_apart(figures, row[-1])
+    return figures
+
+
+def _add_apart(figures: Figures, apart: str) -> None:
+    failures: dict[str, int] = {}
+    for each in apart.split(","):
         reason, count, hold_nanos = each.split(" ")
         if reason == "open":
-            figures.open, figures.open_nanos = int(count), int(hold_nanos)
+            figures.open += int(count)
+            figures.open_nanos += int(hold_nanos)
         elif reason == "forfeited":
-            figures.forfeited, figures.forfeited_nanos = int(count), int(hold_nanos)
-        elif count != "0":  # where a call turned out to have ended otherwise
-            figures.failures_by_reason[reason] = int(count)
-    return figures
+            figures.forfeited += int(count)
+            figures.forfeited_nanos += int(hold_nanos)
+        else:
+            failures[reason] = failures.get(reason, 0) + int(count)
+    # 0 where a call turned out to have ended otherwise.
+    figures.failures_by_reason = {reason: calls for reason, calls in failures.items() if calls}

@@ -5,7 +5,8 @@ Each statement stands once, in the dialect that both speak: `$1` to `$n` whose F
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Any, ...]
@@ -35,6 +36,29 @@ On SQLite it runs in the thread of the connection, so what it touches besides MU
 """
 
 
+class Step(NamedTuple):
+    """One statement of a script, run once for each of its rows of values.
+
+    What it returns, if it has a RETURNING, is one whole number each time; if it returns none, the script has failed.
+    """
+
+    sql: str
+    rows: Sequence[Sequence[Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Script(Generic[T]):
+    """A transaction whose course is known before it begins.
+
+    Attributes:
+        steps: Its statements, in order.
+        result: Makes of what they return what the transaction gives.
+    """
+
+    steps: Sequence[Step]
+    result: Callable[[Sequence[int]], T]
+
+
 class Database(Protocol):
     """One database: its only writer, and readers beside it."""
 
@@ -58,6 +82,18 @@ class Database(Protocol):
             lock_timeout_s: How long a row locked by someone else is waited for, in seconds; None for 0.5.
 
         Raises:
+            StorageError: One of its subclasses says what is left behind.
+        """
+        ...
+
+    async def run(self, script: Script[T]) -> T:
+        """Runs a script as one transaction, after those asked for before; what its `result` makes.
+
+        On PostgreSQL it is one message there and one back: no lock of it waits for this process. Once asked for it
+        runs to its end, whether the caller still waits or not.
+
+        Raises:
+            Unforeseen: A statement with a RETURNING returned nothing.
             StorageError: One of its subclasses says what is left behind.
         """
         ...

@@ -4,6 +4,7 @@ StorageError                 a statement that the database refuses: rolled back,
 ├── DatabaseUnavailable      certainly nothing of it is durable
 ├── CommitUncertain          it may be durable or not
 ├── LockTimeout              rolled back: a row was locked by someone else for too long
+├── Unforeseen               rolled back: a script did not go as it was to
 ├── Conflict                 rolled back: a constraint was violated
 └── ValueRefused             rolled back: a value that no column holds
 """
@@ -23,6 +24,10 @@ class CommitUncertain(StorageError):
 
 class LockTimeout(StorageError):
     """A row was locked by someone else for too long, or two transactions waited for each other; rolled back."""
+
+
+class Unforeseen(StorageError):
+    """A statement of a script found nothing to change; rolled back."""
 
 
 class Conflict(StorageError):

@@ -6,16 +6,16 @@ Nothing is tried twice here: whoever asks again has a lost connection opened ane
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from service.storage.database import Transaction, Work
+from service.storage.database import Script, Transaction, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.postgres_connection import LOCK_TIMEOUT_S, Link, connect_reader, connect_writer
-from service.storage.postgres_transaction import PostgresTransaction
+from service.storage.postgres_transaction import PostgresTransaction, run_script
 
 T = TypeVar("T")
-_Job: TypeAlias = "tuple[Work[Any], float | None, asyncio.Future[Any]]"
+_Job: TypeAlias = "tuple[Callable[[Link], Awaitable[Any]], float, asyncio.Future[Any]]"
 
 READERS_MAX = 2
 WRITE_TIMEOUT_S = 5.0
@@ -71,13 +71,20 @@ class PostgresDatabase:
             self._task = asyncio.create_task(self._write())
 
     async def transact(self, work: Work[T], *, lock_timeout_s: float | None = None) -> T:
+        return await self._on_writer(lambda link: PostgresTransaction(link).run(work, lock_timeout_s), lock_timeout_s)
+
+    async def run(self, script: Script[T]) -> T:
+        return await self._on_writer(lambda link: run_script(link, script))
+
+    async def _on_writer(self, job: Callable[[Link], Awaitable[T]], lock_timeout_s: float | None = None) -> T:
         self._require_open()
         if self._task is None:
             raise DatabaseUnavailable("The database is open for reading only")
         if self._task.done():  # cancelled with its loop
             raise DatabaseUnavailable("The database is closed")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait((work, lock_timeout_s, done))
+        limit_s = self._write_timeout_s + (LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s)
+        self._jobs.put_nowait((job, limit_s, done))
         return await done
 
     async def read(self, work: Work[T]) -> T:
@@ -154,10 +161,10 @@ class PostgresDatabase:
 
     async def _write(self) -> None:
         """The writer's task: one transaction after the other."""
-        while (job := await self._jobs.get()) is not None:
-            work, lock_timeout_s, done = job
+        while (entry := await self._jobs.get()) is not None:
+            job, limit_s, done = entry
             try:
-                result = await self._transact(work, lock_timeout_s)
+                result = await self._within(limit_s, job)
             except BaseException as error:
                 if not done.cancelled():
                     done.set_exception(error)
@@ -166,14 +173,13 @@ class PostgresDatabase:
             else:
                 if not done.cancelled():
                     done.set_result(result)
-            del job, work, done  # the task waits long for the next one
+            del entry, job, done  # the task waits long for the next one
 
-    async def _transact(self, work: Work[T], lock_timeout_s: float | None) -> T:
+    async def _within(self, limit_s: float, job: Callable[[Link], Awaitable[T]]) -> T:
         link = await self._connected_writer()
-        limit_s = self._write_timeout_s + (LOCK_TIMEOUT_S if lock_timeout_s is None else lock_timeout_s)
         watch = asyncio.get_running_loop().call_later(limit_s, link.connection.terminate)
         try:
-            return await PostgresTransaction(link).run(work, lock_timeout_s)
+            return await job(link)
         except asyncio.CancelledError:  # perhaps in the middle of a statement
             link.connection.terminate()
             raise

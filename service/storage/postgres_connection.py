@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 
 from service.storage.errors import DatabaseUnavailable
+from service.storage.postgres_script import ScriptFunction
 
 VERSION_MIN = 15
 LOCK_TIMEOUT_S = 0.5
@@ -27,6 +28,13 @@ _READER = {
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "10s",
     "jit": "off",  # compiling costs more than the largest report
+    # A plan for what is asked takes 1 ms; one for anything that may be asked reads all teams where one is meant.
+    "plan_cache_mode": "force_custom_plan",
+    # All that is asked for has an index, and is little of a table that grows for ever. How little the quarter hours of
+    # days cut by a window are, PostgreSQL cannot know beforehand: it would rather read them all, on every core.
+    "enable_seqscan": "off",
+    "random_page_cost": "1.1",
+    "max_parallel_workers_per_gather": "0",
 }
 # "on" is what an acknowledged commit needs; "remote_apply" is more, and stays.
 _COMMIT_DURABLY = """SELECT set_config('synchronous_commit', 'on', false)
@@ -37,7 +45,9 @@ _FACTS = """SELECT CAST(current_setting('server_version_num') AS INTEGER) / 1000
   current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
   current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery(),
   (SELECT COUNT(*) FROM pg_stat_replication AS standby WHERE COALESCE(standby.state, '') <> 'backup' AND NOT EXISTS
-    (SELECT 1 FROM pg_replication_slots AS slot WHERE slot.active_pid = standby.pid AND slot.slot_type = 'logical'))"""
+    (SELECT 1 FROM pg_replication_slots AS slot WHERE slot.active_pid = standby.pid AND slot.slot_type = 'logical')),
+  has_database_privilege(current_database(), 'TEMPORARY')
+    AND EXISTS (SELECT 1 FROM pg_language WHERE lanname = 'plpgsql')"""
 
 ASYNCPG_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """All that asyncpg raises when a server or the way to it fails; a timeout is an OSError."""
@@ -54,6 +64,7 @@ class Server:
     full_page_writes: str
     in_recovery: bool
     standbys: int
+    makes_functions: bool
 
     def faults(self) -> list[str]:
         """Why the books must not be kept here."""
@@ -71,12 +82,17 @@ class Server:
         return faults
 
     def warnings(self) -> list[str]:
-        """What makes a power failure lose what was acknowledged."""
-        return [
+        """What makes a power failure lose what was acknowledged, or calls wait longer than they have to."""
+        warnings = [
             f"PostgreSQL runs with {name} = off: a power failure can lose acknowledged records, or all of them"
             for name, value in (("fsync", self.fsync), ("full_page_writes", self.full_page_writes))
             if value == "off"
         ]
+        if not self.makes_functions:
+            warnings.append(
+                "the role may not make temporary PL/pgSQL functions: a commit takes ten messages instead of one"
+            )
+        return warnings
 
 
 @dataclass(slots=True, eq=False)
@@ -86,12 +102,15 @@ class Link:
     Attributes:
         connection: asyncpg's.
         notices: What the server has said beside its answers.
+        scripts: Runs scripts.
     """
 
     connection: Any
     notices: list[str] = field(default_factory=list)
+    scripts: ScriptFunction = field(init=False)
 
     def __post_init__(self) -> None:
+        self.scripts = ScriptFunction(self.connection)
         self.connection.add_log_listener(self._noticed)
 
     def _noticed(self, _: object, message: Exception) -> None:

@@ -1,20 +1,23 @@
 """A transaction on an asyncpg connection, from BEGIN to COMMIT, and what its errors mean."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
-from service.storage.database import Row, Value, Work
+from service.storage.database import Row, Script, Value, Work
 from service.storage.errors import (
     CommitUncertain,
     Conflict,
     DatabaseUnavailable,
     LockTimeout,
     StorageError,
+    Unforeseen,
     ValueRefused,
 )
 from service.storage.postgres_connection import ASYNCPG_ERRORS, STATEMENT_TIMEOUT_S, Link
+from service.storage.postgres_script import UNFORESEEN
+from service.storage.steps import work_of
 
 T = TypeVar("T")
 
@@ -26,6 +29,7 @@ _BY_STATE: tuple[tuple[tuple[str, ...], type[StorageError]], ...] = (
     (("25P03", "25P04", "25006"), DatabaseUnavailable),  # idle or too long in a transaction; a primary no longer
     (("0A000",), DatabaseUnavailable),  # a plan of before a migration: the next connection has none
     (("08", "53", "57", "58", "XX"), DatabaseUnavailable),  # connection, space, shutdown, I/O, corruption
+    ((UNFORESEEN,), Unforeseen),
     (("22",), ValueRefused),
     (("23",), Conflict),
 )
@@ -103,8 +107,7 @@ class PostgresTransaction:
             raise CommitUncertain(f"COMMIT was not answered: {error}") from error
         if answer != "COMMIT":
             raise DatabaseUnavailable(f"COMMIT was answered with {answer}")
-        if self._link.notices:  # an operator has cut short the wait for the standby, which PostgreSQL calls a success
-            raise CommitUncertain(f"COMMIT was answered with a warning: {self._link.notices[0]}")
+        _require_no_notice(self._link)
 
     async def _roll_back(self) -> None:
         """Undoes what was done; hanging up does it as well, where the connection is lost or answers with an error."""
@@ -122,9 +125,46 @@ class PostgresTransaction:
 
     def _failed(self, error: Exception) -> StorageError:
         self._cause = error
-        if self._connection.is_closed():
-            return DatabaseUnavailable(f"The connection was lost: {error}")
-        return storage_error(error)
+        return _before_commit(self._connection, error)
+
+
+def _before_commit(connection: Any, error: Exception) -> StorageError:
+    if connection.is_closed():
+        return DatabaseUnavailable(f"The connection was lost: {error}")
+    return storage_error(error)
+
+
+def _require_no_notice(link: Link) -> None:
+    """An operator can cut short the wait for the standby, which PostgreSQL calls a success."""
+    if link.notices:
+        raise CommitUncertain(f"COMMIT was answered with a warning: {link.notices[0]}")
+
+
+async def run_script(link: Link, script: Script[T]) -> T:
+    """Runs a script, which is a transaction by itself.
+
+    Raises:
+        StorageError: One of its subclasses says what is left behind.
+    """
+    connection = link.connection
+    try:
+        await link.scripts.learn(script.steps)
+    except ASYNCPG_ERRORS as error:
+        raise _before_commit(connection, error) from error
+    if not link.scripts.is_there:
+        return await PostgresTransaction(link).run(work_of(script))
+    link.notices.clear()
+    try:
+        numbers = await link.scripts.call(script.steps)
+    except Exception as error:
+        # What the server calls an error, and goes on, it has undone; what is not encoded was not sent.
+        sent_back = isinstance(error, asyncpg.PostgresError) and error.severity_en == "ERROR"
+        if connection.is_closed() or not (sent_back or isinstance(error, ValueError)):
+            connection.terminate()
+            raise CommitUncertain(f"The script was not answered: {error}") from error
+        raise storage_error(error) from error
+    _require_no_notice(link)
+    return script.result(numbers)
 
 
 def storage_error(error: Exception) -> StorageError:

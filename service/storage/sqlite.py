@@ -13,11 +13,12 @@ from typing import Literal, TypeVar
 
 import apsw
 
-from service.storage.database import Work
-from service.storage.errors import CommitUncertain, DatabaseUnavailable
-from service.storage.sqlite_connection import close, connect
+from service.storage.database import Script, Work
+from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout
+from service.storage.sqlite_connection import BUSY_TIMEOUT_MS, close, connect
 from service.storage.sqlite_lock import FileLock
 from service.storage.sqlite_transaction import DISTRUSTED, SqliteTransaction, drive, storage_error
+from service.storage.steps import work_of
 from service.storage.worker import Worker
 
 T = TypeVar("T")
@@ -79,6 +80,13 @@ class SqliteDatabase:
             raise DatabaseUnavailable("The database is open for reading only")
         return await self._writer_thread.run(functools.partial(self._writer.run, work))
 
+    async def run(self, script: Script[T]) -> T:
+        work = work_of(script)
+        # Statements take microseconds, and in the thread each would wait for the interpreter, which the loop has;
+        # COMMIT waits for the disk.
+        commit = self._writer.attempt(work) if self._writer_thread.is_idle else None
+        return await (self.transact(work) if commit is None else self._writer_thread.run(commit))
+
     async def read(self, work: Work[T]) -> T:
         return await self._reader_thread.run(functools.partial(self._reader.run, work))
 
@@ -93,7 +101,7 @@ class SqliteDatabase:
 
 
 class _Session:
-    """A connection, opened when it is needed and closed when it is not trusted; it lives in one thread."""
+    """A connection, opened when it is needed and closed when it is not trusted; for one thread at a time."""
 
     def __init__(self, connect_: Callable[[], apsw.Connection], *, writes: bool) -> None:
         self._connect = connect_
@@ -135,6 +143,34 @@ class _Session:
     def run(self, work: Work[T]) -> T:
         """The whole transaction."""
         cursor = self.open()
+        result = self._work(cursor, work)
+        if self._writes:
+            self._commit(cursor)
+        else:
+            self._roll_back(cursor, None)
+        return result
+
+    def attempt(self, work: Work[T]) -> Callable[[], T] | None:
+        """All of a transaction but its COMMIT, which is returned; None if something would have to be waited for."""
+        cursor, connection = self._cursor, self._connection
+        if cursor is None or connection is None:
+            return None
+        connection.set_busy_timeout(0)
+        try:
+            result = self._work(cursor, work)
+        except LockTimeout:
+            return None
+        finally:
+            if self._connection is connection:
+                connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+
+        def commit() -> T:
+            self._commit(cursor)
+            return result
+
+        return commit
+
+    def _work(self, cursor: apsw.Cursor, work: Work[T]) -> T:
         transaction = SqliteTransaction(cursor)
         try:
             cursor.execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
@@ -146,10 +182,6 @@ class _Session:
         except BaseException:
             self._roll_back(cursor, transaction.cause)
             raise
-        if self._writes:
-            self._commit(cursor)
-        else:
-            self._roll_back(cursor, None)
         return result
 
     def _commit(self, cursor: apsw.Cursor) -> None:

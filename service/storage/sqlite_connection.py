@@ -11,7 +11,7 @@ SQLITE_MIN = (3, 51, 3)
 """Older ones can damage a file in WAL mode that two connections use (the WAL-reset bug)."""
 
 _FILE_MODE = 0o600
-_BUSY_TIMEOUT_MS = 500
+BUSY_TIMEOUT_MS = 500
 _PIECE_BYTES = 1 << 16
 """SQLite's own file calls take 17 bits of a length and leave out the rest: more than 128 KiB is a full disk to them."""
 _WRITER = (
@@ -111,6 +111,6 @@ def _make_private(path: Path) -> None:
 
 
 def _configure(connection: apsw.Connection, *, writes: bool) -> None:
-    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     for pragma in _WRITER if writes else _READER:
         connection.execute(pragma)

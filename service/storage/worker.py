@@ -25,8 +25,14 @@ class Worker:
         self._afterwards = afterwards
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
+        self._given = self._done = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """It does nothing, not even what is to be done afterwards, and would take a job."""
+        return self._given == self._done and not self._closed
 
     async def run(self, job: Callable[[], T]) -> T:
         """Does *job* in the thread, after those given before, whether the caller still waits or not.
@@ -50,6 +56,7 @@ class Worker:
     def _put(self, job: Callable[[], T]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
+        self._given += 1
         self._jobs.put((job, loop, done))
         return done
 
@@ -65,6 +72,7 @@ class Worker:
             del entry, job, done, result, error  # the thread may wait long for the next one
             if self._afterwards is not None:
                 self._afterwards()
+            self._done += 1
 
 
 def _deliver(done: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:

@@ -14,8 +14,9 @@ from service.books import ledger
 from service.books.errors import BooksError, BooksUnavailable
 from service.books.verification.findings import Finding
 from service.books.verification.online import verify_database
-from service.storage.database import Database, Transaction
+from service.storage.database import Database, Script, Transaction
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
+from service.storage.steps import work_of
 from tests.audit.made import HOUR_US, Made, Process
 from tests.databases import Clock
 
@@ -56,6 +57,9 @@ class Troubled:
             case _:
                 raise DatabaseUnavailable("for a test")
         raise CommitUncertain("for a test")
+
+    async def run(self, script: Script[T]) -> T:
+        return await self.transact(work_of(script))
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await self._database.read(work)

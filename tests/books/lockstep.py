@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from service.books.batch import HoldMissing, Written, write_batch
+from service.books.batch_writer import BatchWriter
 from service.books.entries import Admitted, Entry, Settled
 from service.books.errors import BooksError
 from service.books.operations import Held
@@ -117,13 +118,16 @@ class Lockstep:
         lost: bool,
     ) -> Any:
         async def work(tx: Transaction) -> Written:
-            written = await write_batch(tx, entries, pen, periods, now_us)
+            await write_batch(tx, entries, pen, periods, now_us)
+            raise Lost
+
+        async def write() -> Written:
             if lost:
-                raise Lost
-            return written
+                return await database.transact(work)
+            return await BatchWriter(database).write(entries, pen, periods, now_us)  # a script, where all is foreseen
 
         try:
-            written = await _transact(database, work)
+            written = await _patiently(write)
         except Exception as error:
             if isinstance(error, BooksError):
                 return [told_of(error)], None
@@ -134,11 +138,15 @@ class Lockstep:
 
 
 async def _transact(database: Database, work: Work[T]) -> T:
+    return await _patiently(lambda: database.transact(work))
+
+
+async def _patiently(write: Callable[[], Awaitable[T]]) -> T:
     """Once more if PostgreSQL has lost its patience with a machine that has much to do; nothing is done then."""
     for _ in range(_TRIES):
         with contextlib.suppress(DatabaseUnavailable):
-            return await database.transact(work)
-    return await database.transact(work)
+            return await write()
+    return await write()
 
 
 def _statement(sql: str) -> Work[Any]:

@@ -247,7 +247,10 @@ class BooksMachine(RuleBasedStateMachine):
                 day = (entry.team, what[1])
                 self.tops[day] = max(self.tops[day], entry.limit_nanos)
                 if is_told:
-                    self.live[entry.call_id, entry.attempt] = (entry, Admitted(Period(what[1], what[2]), what[3]))
+                    self.live[entry.call_id, entry.attempt] = (
+                        entry,
+                        Admitted(Period(what[1], what[2]), what[3], entry.hold_nanos),
+                    )
         require_limits(self.model, entries, told)
 
     def _operate(self, work: Work, expected: Callable[[], Told]) -> None:

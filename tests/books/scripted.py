@@ -15,10 +15,11 @@ import apsw
 
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
-from service.storage.database import Row, Transaction, Value, Work
+from service.storage.database import Row, Script, Transaction, Value, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout, StorageError, ValueRefused
 from service.storage.migrate import migrate
 from service.storage.sqlite_transaction import SqliteTransaction
+from service.storage.steps import work_of
 from tests.simulation.simulated_time import SimulatedLoop
 
 T = TypeVar("T")
@@ -133,6 +134,9 @@ class ScriptedDatabase:
         self._under_way.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    async def run(self, script: Script[T]) -> T:
+        return await self.transact(work_of(script))
 
     async def read(self, work: Work[T]) -> T:
         if self.is_down:

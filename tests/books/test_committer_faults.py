@@ -219,7 +219,7 @@ async def test_a_hold_that_is_gone_is_told_whoever_waits(*, waits: bool) -> None
     scene = await Scene.new()
     await scene.committer.submit(admission())  # so that there is a day
     period = scene.committer._periods["search"]
-    entry = settlement(admission(), Admitted(period, START_US), 3)
+    entry = settlement(admission(), Admitted(period, START_US, 10), 3)
     with capture_logs() as logs:
         done = scene.committer.submit(entry)
         if waits:

@@ -9,8 +9,9 @@ from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.entries import Settled
 from service.books.errors import BooksUnavailable
-from service.storage.database import Database, T, Work
+from service.storage.database import Database, Script, T, Work
 from service.storage.errors import DatabaseUnavailable
+from service.storage.steps import work_of
 from tests.books.making import admission, note, settlement
 
 
@@ -28,6 +29,9 @@ class Hanging:
             await self.fails.wait()
             raise DatabaseUnavailable("it hung")
         return await self._database.transact(work, lock_timeout_s=lock_timeout_s)
+
+    async def run(self, script: Script[T]) -> T:
+        return await self.transact(work_of(script))
 
 
 async def test_what_waits_behind_a_commit_that_fails_is_refused_with_it_and_what_has_ended_is_kept(

@@ -1,7 +1,7 @@
 """Gates: places in a call where it waits until a test lets it go on, so that its caller can leave exactly there."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -82,7 +82,7 @@ def stop_commit(
     monkeypatch: pytest.MonkeyPatch, kept: Bookkeeping, kind: type[Entry], gate: Gate, *, durable: bool
 ) -> None:
     """Puts a gate into the commit of the next entry of a kind: before it, or when it is *durable* and nobody knows."""
-    write, transact = Committer._write, kept.database.transact
+    write = Committer._write
     stopping = False
 
     async def gated_write(committer: Committer, batch: Sequence[Entry], *rest: Any) -> None:
@@ -90,15 +90,19 @@ def stop_commit(
         stopping = not gate.reached.is_set() and any(isinstance(entry, kind) for entry in batch)
         await write(committer, batch, *rest)
 
-    async def gated_transact(*work: Any, **how: Any) -> Any:
-        nonlocal stopping
-        stops, stopping = stopping, False
-        if stops and not durable:
-            await gate.wait()
-        result = await transact(*work, **how)
-        if stops and durable:
-            await gate.wait()
-        return result
+    def gated(transact: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def gated_transact(*work: Any, **how: Any) -> Any:
+            nonlocal stopping
+            stops, stopping = stopping, False
+            if stops and not durable:
+                await gate.wait()
+            result = await transact(*work, **how)
+            if stops and durable:
+                await gate.wait()
+            return result
+
+        return gated_transact
 
     monkeypatch.setattr(Committer, "_write", gated_write)
-    monkeypatch.setattr(kept.database, "transact", gated_transact)
+    monkeypatch.setattr(kept.database, "transact", gated(kept.database.transact))
+    monkeypatch.setattr(kept.database, "run", gated(kept.database.run))

@@ -13,7 +13,7 @@ from service.books.errors import BudgetSpent
 from service.books.ledger import Standing
 from service.books.period import Period, period_at
 from service.books.records import Record
-from service.storage.database import Transaction
+from service.storage.database import Step, Transaction
 from tests.simulation import replica
 from tests.simulation.replica import Call, End, Replica
 from tests.simulation.scenarios import BURST, CALM, CHAOS, Scenario
@@ -26,13 +26,15 @@ _DEPLOYS = replace(CHAOS, name="deploys", duration_s=30.0, outages=(), deploys_p
 _TTL_US = 1_000_000
 
 
-def _sql(module: Any, name: str, *changes: tuple[str, str]) -> Mutant:
-    """A statement without one of its conditions."""
-    text = getattr(module, name)
-    for before, after in changes:
-        assert before in text
-        text = text.replace(before, after)
-    return lambda: patch.object(module, name, text)
+def _sql(module: Any, names: str, *changes: tuple[str, str]) -> Mutant:
+    """Statements without one of their conditions."""
+    texts = {name: getattr(module, name) for name in names.split()}
+    for name, text in texts.items():
+        for before, after in changes:
+            assert before in text
+            text = text.replace(before, after)  # noqa: PLW2901
+        texts[name] = text
+    return lambda: patch.multiple(module, **texts)
 
 
 def _mutant(what: str, scenario: Scenario) -> Callable[[Callable[..., Iterator[None]]], None]:
@@ -56,11 +58,11 @@ MUTANTS |= {
     "a freeze is not in the statement": (CHAOS, _sql(ledger, "_MOVE", ("frozen = 0", "1 = 1"))),
     "a settlement counts each time it is written": (
         CHAOS,
-        _sql(ledger, "_SETTLE", ("AND has_outcome = 0 AND state IN ('open', 'forfeited')", "")),
+        _sql(ledger, "_SETTLE _SETTLE_HELD", ("AND has_outcome = 0 AND state IN ('open', 'forfeited')", "")),
     ),
     "a forfeited attempt does not settle": (
         CHAOS,
-        _sql(ledger, "_SETTLE", ("state IN ('open', 'forfeited')", "state = 'open'")),
+        _sql(ledger, "_SETTLE _SETTLE_HELD", ("state IN ('open', 'forfeited')", "state = 'open'")),
     ),
     "what is given back goes to the newest day": (
         CHAOS,
@@ -168,7 +170,7 @@ def _sent_too_early() -> Iterator[None]:
     async def admit(self: books.Books, admission: Admission, after: Settlement | None = None) -> Admitted:
         now_us = self._committer._clock.now_us()
         self.submit(admission)
-        return Admitted(period_at(admission.zone, now_us), now_us)
+        return Admitted(period_at(admission.zone, now_us), now_us, admission.hold_nanos)
 
     with patch.object(books.Books, "admit", admit):
         yield
@@ -186,12 +188,12 @@ def _answered_too_early() -> Iterator[None]:
 
 @_mutant("a hold leaves no intent", CALM)
 def _no_intent() -> Iterator[None]:
-    original = trail.write
+    original = trail._chained
 
-    async def write(tx: Transaction, pen: trail.Pen, records: Sequence[Record], now_us: int) -> trail.Pen:
-        return await original(tx, pen, [record for record in records if record.kind != "intent"], now_us)
+    def chained(pen: trail.Pen, records: Sequence[Record], now_us: int) -> Any:
+        return original(pen, [record for record in records if record.kind != "intent"], now_us)
 
-    with patch.object(trail, "write", write):
+    with patch.object(trail, "_chained", chained):
         yield
 
 
@@ -265,12 +267,12 @@ WHERE budget_id = $1 AND state = 'open' AND at_us <= clock_us() - $2 RETURNING p
 
 @_mutant("the rollups count a record twice", CALM)
 def _counted_twice() -> Iterator[None]:
-    original = rollups.count
+    original = rollups.count_steps
 
-    async def count(tx: Transaction, counted: Sequence[rollups.Counted]) -> None:
-        await original(tx, [*counted, *counted])
+    def count_steps(counted: Sequence[rollups.Counted]) -> list[Step]:
+        return original([*counted, *counted])
 
-    with patch.object(rollups, "count", count):
+    with patch.object(rollups, "count_steps", count_steps):
         yield
 
 

@@ -12,10 +12,11 @@ from typing import Literal, TypeAlias, TypeVar
 
 import apsw
 
-from service.storage.database import Row, Value, Work
+from service.storage.database import Row, Script, Value, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout, StorageError
 from service.storage.migrate import migrations
 from service.storage.sqlite_transaction import SqliteTransaction, drive
+from service.storage.steps import work_of
 from tests.simulation.oracles import Oracles
 from tests.simulation.scenarios import Scenario
 from tests.simulation.simulated_time import NOBODY, Process, current_process
@@ -234,6 +235,9 @@ class SimulatedDatabase:
         if lost == "answer" or self._server.outages != outages:
             raise CommitUncertain("the answer to COMMIT was lost")
         return result
+
+    async def run(self, script: Script[T]) -> T:
+        return await self.transact(work_of(script))
 
     async def read(self, work: Work[T]) -> T:
         await self._hop(MESSAGE_S)

@@ -27,6 +27,7 @@ _GOOD = Server(
     full_page_writes="on",
     in_recovery=False,
     standbys=0,
+    makes_functions=True,
 )
 _ADD = "UPDATE thing SET count = count + 1 WHERE id = $1"
 

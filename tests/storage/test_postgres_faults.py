@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,15 +13,15 @@ import asyncpg
 import pytest
 
 from service.storage import postgres
-from service.storage.database import Database, Transaction
+from service.storage.database import Database, Script, Step, Transaction
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.postgres import PostgresDatabase
 from tests.postgres_server import PostgresServer, postgres_server
-from tests.storage.statements import CREATE_THING, INSERT, ids, run
+from tests.storage.statements import CREATE_THING, INSERT, INSERT_WORDS, ids, run
+from tests.storage.traffic import Traffic
 from tests.storage.wire import Cut, Wire
 
 WRITE_TIMEOUT_S = 0.5
-HEALS_WITHIN_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -55,54 +54,6 @@ async def things(url: str) -> AsyncIterator[PostgresDatabase]:
     await run(database, CREATE_THING)
     yield database
     await database.close()
-
-
-@dataclass
-class Traffic:
-    """Transactions without end, and what their callers were told."""
-
-    database: Database
-    acknowledged: list[int] = field(default_factory=list)
-    uncertain: list[int] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-    number: int = 0
-
-    async def one(self) -> None:
-        """The next transaction: two rows, both or none."""
-        first, second, self.number = self.number, self.number + 1, self.number + 2
-
-        async def work(transaction: Transaction) -> None:
-            await transaction.fetch(INSERT, first)
-            await transaction.fetch(INSERT, second)
-
-        try:
-            await self.database.transact(work)
-        except CommitUncertain:
-            self.uncertain += [first, second]
-        except DatabaseUnavailable:
-            self.refused += [first, second]
-            await asyncio.sleep(0.005)  # as the committer does, which backs off
-        else:
-            self.acknowledged += [first, second]
-
-    async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(HEALS_WITHIN_S):
-            while not done():
-                await self.one()
-
-    async def some(self) -> None:
-        """Goes on until a few more were acknowledged: it has healed."""
-        least = len(self.acknowledged) + 10
-        await self.until(lambda: len(self.acknowledged) >= least)
-
-    async def agrees(self) -> None:
-        """Asserts that what is there is what callers were told."""
-        there = await ids(self.database)
-        assert set(self.acknowledged) <= set(there), f"lost: {set(self.acknowledged) - set(there)}"
-        assert set(there) <= {*self.acknowledged, *self.uncertain}
-        assert all(number ^ 1 in there for number in there)
-        counts = len(self.acknowledged), len(self.uncertain), len(self.refused)
-        print("{} acknowledged, {} uncertain, {} refused; lost 0".format(*counts))
 
 
 async def crash(server: PostgresServer, times: int, chance: random.Random, database: Database) -> Traffic:
@@ -251,6 +202,26 @@ async def test_a_commit_without_an_answer_is_uncertain(
         await run(database, INSERT, 2)
         await database.close()
     assert await ids(things) == [*there, 2]
+
+
+@pytest.mark.parametrize(
+    ("cut", "there"),
+    [(Cut.BEFORE_COMMIT, []), (Cut.AFTER_COMMIT, [1]), (Cut.SILENT_AFTER_COMMIT, [1])],
+    ids=lambda value: value.name if isinstance(value, Cut) else "",
+)
+async def test_a_script_without_an_answer_is_uncertain(
+    url: str, things: Database, tmp_path: Path, cut: Cut, there: list[int]
+) -> None:
+    async with Wire(tmp_path, Path(parse_qs(urlsplit(url).query)["host"][0])).laid() as wire:
+        database = await opened(f"postgresql://postgres@/hurt?host={tmp_path}")
+        await database.run(Script([Step(INSERT_WORDS, [(0, "")])], list))
+        wire.cut = cut
+
+        with pytest.raises(CommitUncertain):
+            await database.run(Script([Step(INSERT_WORDS, [(1, "the wire looks for COMMIT")])], list))
+
+        assert await ids(database) == [0, *there]
+        await database.close()
 
 
 async def test_a_server_that_is_away_is_asked_once_by_each_transaction(

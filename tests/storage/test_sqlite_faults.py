@@ -13,9 +13,10 @@ import apsw
 import pytest
 
 from service.storage import sqlite
-from service.storage.database import Transaction
+from service.storage.database import Script, Step
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.sqlite import SqliteDatabase
+from service.storage.steps import work_of
 from tests.memory import memory_folder
 from tests.storage.broken_disk import KINDS, BrokenDisk, Fault, Kind
 from tests.storage.statements import CREATE_THING, ids, run
@@ -63,14 +64,12 @@ async def endure(folder: Path, fault: Fault) -> Run:
     disk.fault = fault
     disk.operations.update(dict.fromkeys(KINDS, 0))
     for number in range(TRANSACTIONS):
-
-        async def work(transaction: Transaction, number: int = number) -> None:
-            for part in range(2):  # a page each, and one that all of them touch
-                await transaction.fetch(_INSERT, 2 * number + part, bytes(chance.randrange(3000)))
-
+        # A page each, and one that all of them touch.
+        rows = [(2 * number + part, bytes(chance.randrange(3000))) for part in range(2)]
+        script = Script([Step(_INSERT, rows)], list)
         hits = fault.hits
         try:
-            await database.transact(work)
+            await (database.run(script) if number % 2 else database.transact(work_of(script)))
         except CommitUncertain:
             told.uncertain += [2 * number, 2 * number + 1]
         except DatabaseUnavailable:

@@ -177,7 +177,7 @@ class History:
         for entry, (what, *how) in zip(written, told, strict=True):
             if what == "admitted":
                 assert isinstance(entry, Admission)
-                self._open.append((entry, Admitted(Period(how[0], how[1]), how[2])))
+                self._open.append((entry, Admitted(Period(how[0], how[1]), how[2], entry.hold_nanos)))
 
     def _move(self, by_us: int) -> None:
         self.now_us += by_us

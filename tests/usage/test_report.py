@@ -132,6 +132,18 @@ async def test_what_was_corrected_away_is_no_failure(books: Books) -> None:
     assert (await books.report(DAY)).total.failures_by_reason == {"CANCELLED": 1}
 
 
+async def test_failures_of_whole_days_and_of_cut_ones_are_told_together(books: Books) -> None:
+    for day in (DAY_BEFORE, DAY, DAY_AFTER):
+        await books.count(day.start_us, day=day, reason="CANCELLED", calls=2)
+    await books.count(DAY.start_us, reason="COHERE_TIMED_OUT", calls=0)
+    await books.count(DAY_AFTER.start_us, day=DAY_AFTER, reason="COHERE_TIMED_OUT", calls=0)
+
+    found = await books.report(Period(DAY.start_us, DAY_AFTER.start_us + QUARTER_US), "model")
+
+    assert told(found) == {("command-x",): {"calls": 4, "failure CANCELLED": 4}}
+    assert found.total.failures_by_reason == {"CANCELLED": 4}
+
+
 @pytest.mark.parametrize("state", ["open", "forfeited"])
 async def test_an_attempt_counts_in_the_day_that_pays_for_it_however_clocks_differ(books: Books, state: str) -> None:
     await books.hold(DAY.start_us - 1, state, nanos=1)

@@ -36,6 +36,16 @@ def test_the_config_is_one_that_cohort_starts_with_and_its_access_keys_are_good(
         assert str(base_url) == ("http://127.0.0.1:8080/streams" if workload.streams else "http://127.0.0.1:8080")
 
 
+def test_the_books_are_kept_where_the_config_is_or_in_the_database_that_is_named(tmp_path: Path) -> None:
+    upstream, url = Upstream(8080, tmp_path / "answers"), "postgresql://postgres@/bench?host=/tmp/there"
+
+    own = config.load(setting_in(tmp_path / "own", upstream).config)
+    named = config.load(setting_in(tmp_path / "named", upstream, url).config)
+
+    assert own.database_path() == tmp_path / "own" / "cohort.db"
+    assert (named.database_path(), named.database_url()) == (None, url)
+
+
 @pytest.mark.parametrize(
     ("name", "path"),
     [("Chat", "v2/chat"), ("ChatStream", "streams/v2/chat"), ("Embed 96", "v2/embed"), ("Rerank", "v2/rerank")],

@@ -11,6 +11,7 @@ from tests.unit.bench.test_report import results
 
 @pytest.fixture
 def tools_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.postgres.is_installed", lambda: True)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
 
 
@@ -23,6 +24,7 @@ def gives(monkeypatch: pytest.MonkeyPatch, measured: Results) -> None:
     [
         ({"h2load"}, "bench: h2load not found: apt-get install nghttp2-client\n"),
         ({"nginx"}, "bench: nginx not found: apt-get install nginx-light\n"),
+        ({"PostgreSQL"}, "bench: PostgreSQL not found: apt-get install postgresql\n"),
         ({"h2load", "nginx"}, "bench: h2load and nginx not found: apt-get install nghttp2-client nginx-light\n"),
     ],
 )
@@ -30,6 +32,7 @@ def test_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: set[str], line: str
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None if name in missing else f"/usr/bin/{name}")
+    monkeypatch.setattr("bench.postgres.is_installed", lambda: "PostgreSQL" not in missing)
 
     assert bench.main([]) == 2
     assert capsys.readouterr().err == line
@@ -43,6 +46,13 @@ def test_a_missed_target_fails_the_run_only_if_asked(
     gives(monkeypatch, results(chat_us=451))
 
     assert bench.main(arguments) == exit_code
+
+
+@pytest.mark.usefixtures("tools_there")
+def test_what_a_slow_disk_leaves_unjudged_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    gives(monkeypatch, results(p50_ms=9, p99_ms=9, sync_after_ms=0.6))
+
+    assert bench.main(["--check"]) == 0
 
 
 @pytest.mark.usefixtures("tools_there")

@@ -5,15 +5,18 @@ import dataclasses
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from bench.compare import Bench
 from bench.load import CallsFailed
 from bench.loop import longest_block
+from bench.postgres import postgres_database
 from bench.processes import Server, python_server
 from bench.setting import Setting, setting_in
 from bench.upstream import upstream
+from bench.waits import paced, waits_of
 from bench.workloads import all_workloads
 
 pytestmark = [
@@ -69,6 +72,27 @@ def test_another_answer_than_the_upstream_s_is_found(stand: Stand) -> None:
 
     with pytest.raises(CallsFailed, match="not what the upstream said"):
         stand.bench.warm_up(other, stand.cohort)
+
+
+def test_the_stopwatch_tells_what_every_call_waited_on_either_database(stand: Stand, tmp_path: Path) -> None:
+    with postgres_database() as url:
+        for name, database in (("sqlite", None), ("postgres", url)):
+            setting = setting_in(tmp_path / name, stand.bench.upstream, database)
+            bench = dataclasses.replace(stand.bench, setting=setting)
+            with python_server(name, ["-m", "bench.stopwatch", str(setting.config)], tmp_path) as watched:
+                waits = waits_of(bench, all_workloads()["Chat"], watched, 50, 1)
+
+            assert 20 < waits.calls < 100
+            assert 0 < waits.both.p50_ms <= waits.both.p99_ms
+            assert waits.entries_per_commit >= 1
+
+
+def test_paced_calls_that_are_refused_are_no_figures(stand: Stand) -> None:
+    strangers = Setting(stand.bench.setting.config, dict.fromkeys(("unary", "streams"), "cohort_bench_stranger"))
+    stranger = dataclasses.replace(stand.bench, setting=strangers)
+
+    with pytest.raises(CallsFailed, match=r"(?s)0 of \d+ calls got an answer: .*UNAUTHENTICATED"):
+        paced(stranger, all_workloads()["Chat"], stand.cohort, 50, 0.2)
 
 
 def test_the_probe_tells_the_longest_block_since_it_was_asked_last(stand: Stand) -> None:

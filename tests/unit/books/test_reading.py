@@ -11,7 +11,7 @@ from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.errors import BooksUnavailable
-from service.storage.database import T, Transaction, Work
+from service.storage.database import Script, T, Transaction, Work
 
 
 class Hangs:
@@ -22,6 +22,9 @@ class Hangs:
     given_up = False
 
     async def transact(self, work: Work[T], *, lock_timeout_s: float | None = None) -> T:
+        raise NotImplementedError
+
+    async def run(self, script: Script[T]) -> T:
         raise NotImplementedError
 
     async def read(self, work: Work[T]) -> T:

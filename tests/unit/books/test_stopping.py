@@ -8,8 +8,9 @@ from typing import Literal
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.entries import Settled
-from service.storage.database import Database, T, Work
+from service.storage.database import Database, Script, T, Work
 from service.storage.errors import DatabaseUnavailable
+from service.storage.steps import work_of
 from tests.books.making import admission, settlement
 
 
@@ -30,6 +31,9 @@ class FailsOnce:
             await self.answers.wait()
             raise DatabaseUnavailable("it was away")
         return await self._database.transact(work, lock_timeout_s=lock_timeout_s)
+
+    async def run(self, script: Script[T]) -> T:
+        return await self.transact(work_of(script))
 
     async def read(self, work: Work[T]) -> T:
         return await self._database.read(work)
