@@ -90,7 +90,8 @@ class AccessKeys:
         environment, key_id = parsed(access_key)
         if environment != self._environment:
             raise CredentialRefused("access key of another environment")
-        record = self._records.get(key_id) or self._decoys[zlib.crc32(key_id.encode()) % len(self._decoys)]
+        decoy = self._decoys[zlib.crc32(key_id.encode()) % len(self._decoys)]  # looked up whether it is needed or not
+        record = self._records.get(key_id) or decoy
         keyed = self._peppers.get(record.pepper_version, _NO_PEPPER).copy()
         keyed.update(access_key.encode())
         known = record.id == key_id
