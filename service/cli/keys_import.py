@@ -18,7 +18,9 @@ BY = "cohort keys import"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="TOML with [[access_keys]] tables")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="TOML with [[access_keys]] tables, such as the old config"
+    )
     add_config(parser)
     parser.set_defaults(run=_run)
 
@@ -31,7 +33,7 @@ async def _imported(loaded: LoadedConfig, keys: list[NewAccessKey]) -> list[str]
 
 def _run(arguments: argparse.Namespace) -> int:
     with problems_told():
-        loaded = config.load(arguments.config)
+        loaded = config.load(arguments.config, with_access_keys=True)
         try:
             keys = keys_in(arguments.file.read_text(encoding="utf-8"), loaded.config)
         except (OSError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from service.cli.version import PrintVersion
 COMMANDS = (
     Command("serve", "service.cli.serve", "Serve what a config says; SIGHUP or a changed file reloads it."),
     Command("check", "service.cli.check", "Check a config as a start does, without serving."),
+    Command("init", "service.cli.init", "Prepare the database and make the first operator's access key, once."),
     Command("login", "service.cli.login", "Log in at the company's issuer, in the browser or on another device."),
     Command("logout", "service.cli.logout", "End the login, at the issuer and here."),
     Command("whoami", "service.cli.whoami", "Show who calls, and who Cohort takes that for."),

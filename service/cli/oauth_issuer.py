@@ -45,7 +45,7 @@ def discovered(http: httpx.Client, name: str) -> Issuer:
         try:
             response = http.get(url)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CommandFailed(f"{name} does not answer: {error or type(error).__name__}") from None
+            raise CommandFailed(f"{name} does not answer: {str(error) or type(error).__name__}") from None
         if response.status_code == httpx.codes.OK:
             return _issuer(name, _document(name, response))
         told = f"{url} answers {response.status_code}"

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -29,7 +30,6 @@ class Redirect(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = False
 
     def __init__(self, port: int) -> None:
         super().__init__((_HOST, port), _Handler)
@@ -59,6 +59,11 @@ class Redirect(ThreadingHTTPServer):
     def give(self, parameters: Mapping[str, str]) -> None:
         """Hands the answer to who waits for it."""
         self._answers.put(parameters)
+
+    def server_bind(self) -> None:
+        """Binds, without asking a name server what 127.0.0.1 is called, as an HTTPServer would."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = _HOST, self.socket.getsockname()[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that hangs up is no matter; the traceback that would be printed is."""

@@ -5,9 +5,6 @@ The private key is printed, with all that signing a token takes, and is nowhere 
 
 import argparse
 import json
-import os
-import stat
-import sys
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,30 +13,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cohort.client.service_account import KIND
 from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, CreateServiceAccountResponse
 from service.cli import calling
-from service.cli.printing import show
+from service.cli.grants import add_grant
+from service.cli.shown_once import show_once
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--team", required=True, help="who pays, as the config names it")
-    parser.add_argument("--name", required=True, help="who calls, within the team; stands in the audit trail")
-    parser.add_argument("--scopes", required=True, type=words, help="what its tokens may ask for, e.g. chat,embed")
-    parser.add_argument(
-        "--models", type=words, default=[], metavar="MODELS", help="the only models it may use (default: the team's)"
-    )
-    parser.add_argument(
-        "--max-tokens-per-call", type=int, metavar="N", help="its own cap of output tokens (default: the team's)"
-    )
+    add_grant(parser, "what its tokens may ask for, e.g. chat,embed")
     parser.add_argument(
         "--algorithm", choices=("EdDSA", "ES256"), default="EdDSA", help="what it signs with (default: %(default)s)"
     )
     calling.add_target(parser)
     parser.set_defaults(run=_run)
-
-
-def words(text: str) -> list[str]:
-    """An argument that is a list of words, separated by commas."""
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -56,10 +41,10 @@ def _run(arguments: argparse.Namespace) -> int:
     with calling.caller(arguments) as caller:
         made = caller.call(caller.admin.CreateServiceAccount, request)
     account = made.service_account
-    show(f"Made service account {account.id}; its private key is shown this once and stored nowhere.\n", sys.stderr)
-    if _others_can_read(sys.stdout.fileno()):
-        show("Others on this machine can read the file that it goes to: chmod 600 it.\n", sys.stderr)
-    show(_file(made, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()))
+    show_once(
+        _file(made, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()),
+        f"Made service account {account.id}; its private key is shown this once and stored nowhere.",
+    )
     return 0
 
 
@@ -77,8 +62,3 @@ def _file(made: CreateServiceAccountResponse, private_key: str) -> str:
         "private_key": private_key,
     }
     return json.dumps(members, indent=2, ensure_ascii=False) + "\n"
-
-
-def _others_can_read(descriptor: int) -> bool:
-    mode = os.fstat(descriptor).st_mode
-    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cohort.client.service_account import ServiceAccount
 from service.cli.commands import NOT_STARTED, CommandFailed
+from service.cli.grants import words
 from service.cli.printing import show
-from service.cli.service_accounts_create import words
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -23,9 +23,6 @@ def cross_problems_of(document: dict[str, Any]) -> list[str]:
 
 def _identity_problems(document: dict[str, Any]) -> Iterator[str]:
     """Who is named and does not exist, and what would be ambiguous."""
-    if "access_keys" in document:
-        advice = "move these tables to a file of their own and give it to `cohort keys import FILE`"
-        yield f"access_keys: access keys are kept in the database: {advice}"
     teams, identity = _table(document, "teams"), _table(document, "identity")
     domains, issuers = _table(identity, "trust_domains"), _table(identity, "issuers")
     for spiffe_id, entry in _table(identity, "spiffe_ids").items():

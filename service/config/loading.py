@@ -20,6 +20,7 @@ from service.config.sections import Config
 from service.config.values import SQLITE
 
 CONFIG_FILE_DEFAULT = Path("/etc/cohort/cohort.toml")
+_ACCESS_KEYS = "access_keys: kept in the database; `cohort keys import FILE` takes these over, then delete them"
 
 
 class LoadedConfig:
@@ -63,8 +64,13 @@ class LoadedConfig:
             raise ConfigError([f"books.database_password: {missing}"]) from None
 
 
-def load(file: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
+def load(file: Path, environ: Mapping[str, str] = os.environ, *, with_access_keys: bool = False) -> LoadedConfig:
     """Reads and checks a config file.
+
+    Args:
+        file: Where it lies.
+        environ: The environment that it may refer to.
+        with_access_keys: Overlooks tables of access keys, which belong into the database: for who takes them there.
 
     Raises:
         ConfigError: With every problem found.
@@ -76,7 +82,8 @@ def load(file: Path, environ: Mapping[str, str] = os.environ) -> LoadedConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{file}: not TOML: {error}"]) from None
     contradictions = cross_problems_of(document)
-    document.pop("access_keys", None)  # said among the contradictions, and where they are kept now
+    if document.pop("access_keys", None) is not None and not with_access_keys:
+        contradictions.append(_ACCESS_KEYS)
     try:
         config = Config.model_validate(document)
     except ValidationError as error:

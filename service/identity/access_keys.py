@@ -14,6 +14,7 @@ import secrets
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
@@ -43,6 +44,19 @@ class AccessKeyRecord:
 
 
 _NOBODY = AccessKeyRecord("", bytes(32), "", Principal("", "", frozenset(), "access_key", ""), 0.0)
+
+
+class MintedAccessKey(NamedTuple):
+    """An access key that was just made, of which nobody knows."""
+
+    id: str
+    access_key: str
+    """The whole key: for whoever asked for it, once."""
+    digest: bytes
+    pepper_version: str
+
+    def __repr__(self) -> str:
+        return f"<access key {self.id}>"
 
 
 class AccessKeys:
@@ -76,7 +90,8 @@ class AccessKeys:
         environment, key_id = parsed(access_key)
         if environment != self._environment:
             raise CredentialRefused("access key of another environment")
-        record = self._records.get(key_id) or self._decoys[zlib.crc32(key_id.encode()) % len(self._decoys)]
+        decoy = self._decoys[zlib.crc32(key_id.encode()) % len(self._decoys)]  # looked up whether it is needed or not
+        record = self._records.get(key_id) or decoy
         keyed = self._peppers.get(record.pepper_version, _NO_PEPPER).copy()
         keyed.update(access_key.encode())
         known = record.id == key_id
@@ -98,6 +113,18 @@ def create(environment: str) -> tuple[str, str]:
     secret = _base62(secrets.randbits(256), _SECRET_CHARS)
     body = f"{PREFIX}{environment}_{key_id}_{secret}"
     return key_id, body + checksum_of(body)
+
+
+def mint(environment: str, peppers: Mapping[str, bytes]) -> MintedAccessKey:
+    """Makes a new access key, to be kept under the newest pepper.
+
+    Args:
+        environment: Whose callers it is for.
+        peppers: Pepper version → pepper; at least one.
+    """
+    version = max(peppers, key=int)
+    key_id, access_key = create(environment)
+    return MintedAccessKey(key_id, access_key, digest_of(access_key, peppers[version]), version)
 
 
 def parsed(access_key: str) -> tuple[str, str]:

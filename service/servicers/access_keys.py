@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -27,9 +26,10 @@ from service.books.operations import Operator
 from service.call import Call, current_call
 from service.context import Context
 from service.errors import Refused, RequestInvalid, ScopeMissing
-from service.identity import access_key_registry, access_keys
+from service.identity import access_key_registry
 from service.identity.access_key_registry import FIRST, Place, Rotated, StoredAccessKey, Successor
 from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, LIFETIME_MAX_US, NewAccessKey
+from service.identity.access_keys import MintedAccessKey, mint
 from service.identity.identities import Identities
 from service.identity.principal import Principal
 from service.identity.scopes import ADMIN
@@ -57,18 +57,6 @@ _STATES: dict[str, AccessKeyState.ValueType] = {
     "REVOKED": access_key_pb2.ACCESS_KEY_STATE_REVOKED,
 }
 _STATE_NAMES = {number: name for name, number in _STATES.items()}
-
-
-class _Minted(NamedTuple):
-    """A key that was just made, of which nobody knows."""
-
-    id: str
-    access_key: str
-    digest: bytes
-    pepper_version: str
-
-    def __repr__(self) -> str:
-        return f"<access key {self.id}>"
 
 
 class AccessKeyServicer:
@@ -194,18 +182,11 @@ def _is_wider(key: StoredAccessKey, caller: Principal) -> bool:
     return cap is not None and (key.max_tokens_per_call is None or key.max_tokens_per_call > cap)
 
 
-def _minted(snapshot: Snapshot) -> _Minted:
-    """Makes a key under the newest pepper.
-
-    Raises:
-        Refused: The config names none.
-    """
+def _minted(snapshot: Snapshot) -> MintedAccessKey:
     if not snapshot.peppers:
         message = "there are no access keys here: the config names no pepper"
         raise Refused(reasons.ERROR_REASON_ACCESS_KEYS_OFF, message, {})
-    version = max(snapshot.peppers, key=int)
-    key_id, access_key = access_keys.create(snapshot.loaded.config.environment)
-    return _Minted(key_id, access_key, access_keys.digest_of(access_key, snapshot.peppers[version]), version)
+    return mint(snapshot.loaded.config.environment, snapshot.peppers)
 
 
 def _name_of(principal: Principal) -> str:

@@ -107,6 +107,8 @@ class Entry:
 
 OK = ("OK", "")
 NOT_YOURS = ("PERMISSION_DENIED", "SCOPE_MISSING")
+UNKNOWN = ("NOT_FOUND", "CREDENTIAL_UNKNOWN")
+"""Of another team's key nobody learns even that it is there."""
 NOT_ALLOWED = ("PERMISSION_DENIED", "MODEL_NOT_ALLOWED")
 
 
@@ -140,7 +142,7 @@ _ENTRIES = {
     "AdminService/ListAuditRecords": Entry(lambda _: ListAuditRecordsRequest(team=TEAM, page_size=1), NOT_YOURS),
     "AdminService/CreateAccessKey": Entry(_create_access_key, OK),
     "AdminService/ListAccessKeys": Entry(lambda _: ListAccessKeysRequest(team=TEAM), OK),
-    "AdminService/RotateAccessKey": Entry(lambda scene: RotateAccessKeyRequest(id=scene.spares.pop()), NOT_YOURS),
+    "AdminService/RotateAccessKey": Entry(lambda scene: RotateAccessKeyRequest(id=scene.spares.pop()), UNKNOWN),
     "AdminService/RevokeAccessKey": Entry(lambda scene: RevokeAccessKeyRequest(id=scene.spares[0]), OK),
     "AdminService/CreateServiceAccount": Entry(_create_service_account, OK),
     "AdminService/ListServiceAccounts": Entry(lambda _: ListServiceAccountsRequest(team=TEAM), OK),

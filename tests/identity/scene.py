@@ -117,7 +117,7 @@ async def scene(
         async def write(books: Books) -> None:
             for minter in made.by_kind().values():
                 await minter.write(books)
-            rows = [new_key(*spare, team="search", scope="chat", expires_at_us=far_us()) for spare in spares]
+            rows = [new_key(*spare, team="search", scope="keys:rotate", expires_at_us=far_us()) for spare in spares]
             await books.change(import_keys(rows, "tests"))
             if before is not None:
                 await before(books)

@@ -85,8 +85,10 @@ async def test_a_broken_bundle_changes_nothing_and_is_told_of_once(service: Mtls
     for _ in range(3):
         async with service.caller(issued) as stub:
             await stub.Chat(chat())
+    reloaded = service.cohort.service.reloader.reload()
     (line,) = service.cohort.lines("trust bundle not readable")
 
+    assert reloaded  # other changes do not wait for it
     assert line["problem"] == "holds no certificates, or broken ones"
     assert line["file"] == str(service.folder / "prod.example.com.pem")
 

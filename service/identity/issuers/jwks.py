@@ -59,8 +59,8 @@ def _is_for(entry: dict[str, Any], key: object, algorithm: str) -> bool:
 
 
 def _key(entry: object) -> Any:
-    """The key of an entry, or None if no signature may be checked with it."""
-    if not isinstance(entry, dict) or "d" in entry or "k" in entry or entry.get("use", "sig") != "sig":
+    """The key of an entry, or None if no signature may be checked with it; one that is private fits no algorithm."""
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
         return None
     operations = entry.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:

@@ -10,6 +10,12 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from cohort.v1.access_key_pb2 import (
+    CreateAccessKeyRequest,
+    ListAccessKeysRequest,
+    RevokeAccessKeyRequest,
+    RotateAccessKeyRequest,
+)
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, SetTeamFrozenRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
@@ -30,6 +36,10 @@ _REQUESTS: dict[str, dict[str, type[Message]]] = {
         "ListAuditRecords": ListAuditRecordsRequest,
         "ListTeams": ListTeamsRequest,
         "GetTeam": GetTeamRequest,
+        "CreateAccessKey": CreateAccessKeyRequest,
+        "ListAccessKeys": ListAccessKeysRequest,
+        "RotateAccessKey": RotateAccessKeyRequest,
+        "RevokeAccessKey": RevokeAccessKeyRequest,
         "CreateServiceAccount": CreateServiceAccountRequest,
         "ListServiceAccounts": ListServiceAccountsRequest,
         "RevokeServiceAccount": RevokeServiceAccountRequest,

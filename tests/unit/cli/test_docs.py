@@ -13,6 +13,7 @@ from clients.codec import json_text
 from cohort.v1.error_reason_pb2 import ErrorReason
 from service import attempts, call, config, errors, transport_options
 from service.cli import call as call_command
+from service.cli import keys as keys_command
 from service.cli.main import COMMANDS
 from service.config import Config, ServerConfig
 from service.status import reason_name
@@ -238,11 +239,11 @@ def test_every_link_leads_somewhere(page: Path, target: str) -> None:
 
 
 def test_every_command_of_the_docs_exists() -> None:
-    commands = {command.name for command in (*COMMANDS, *call_command.COMMANDS)} | {"create"}
+    commands = {command.name for command in (*COMMANDS, *call_command.COMMANDS, *keys_command.COMMANDS)}
     used = {
         word
         for page in PAGES
-        for line in re.findall(r"(?:\$ |`|bin/)cohort ([a-z]+(?: [a-z]+)?)", page.read_text(encoding="utf-8"))
+        for line in re.findall(r"(?:\$ |`|bin/)cohort ([a-z-]+(?: [a-z]+)?)", page.read_text(encoding="utf-8"))
         for word in line.split()[: 2 if line.startswith(("keys", "call")) else 1]
     }
 

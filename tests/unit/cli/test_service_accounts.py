@@ -21,7 +21,7 @@ from cohort.v1.service_account_pb2 import (
     RevokeServiceAccountResponse,
     ServiceAccount,
 )
-from service.cli import main, service_accounts_create
+from service.cli import main, shown_once
 from tests.unit.cli.answering import Answering, answering
 from tests.unit.cli.usage_answers import at
 
@@ -110,13 +110,13 @@ def test_a_file_that_others_can_read_is_warned_of(mode: int, warned: bool, tmp_p
     with (tmp_path / "file").open("w") as file:
         (tmp_path / "file").chmod(mode)
 
-        assert service_accounts_create._others_can_read(file.fileno()) == warned
+        assert shown_once._others_can_read(file.fileno()) == warned
 
 
 def test_a_pipe_is_not_warned_of() -> None:
     ends = os.pipe()
 
-    assert [service_accounts_create._others_can_read(end) for end in ends] == [False, False]
+    assert [shown_once._others_can_read(end) for end in ends] == [False, False]
     for end in ends:
         os.close(end)
 
