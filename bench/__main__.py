@@ -13,6 +13,7 @@ import orjson
 
 from bench import machine, postgres
 from bench.compare import Bench, Comparison
+from bench.identity import check_costs
 from bench.large import large_workloads
 from bench.load import CallsFailed
 from bench.loop import LoopBlock, longest_block
@@ -81,7 +82,8 @@ def _measured(extent: Extent) -> Results:
             comparisons = _compared(on_sqlite, workloads, echo, extent) + _compared(on_postgres, chats, echo, extent)
         blocks = _blocks(on_sqlite, workloads, extent)
         waits = _waited(on_sqlite, [chat_workload()], extent) + _waited(on_postgres, chats, extent)
-    return Results(described, comparisons, blocks, waits)
+    print("CPU: credentials …", file=sys.stderr)
+    return Results(described, comparisons, blocks, waits, check_costs())
 
 
 def _compared(bench: Bench, workloads: list[Workload], echo: Server, extent: Extent) -> list[Comparison]:

@@ -44,7 +44,7 @@ class NewAccount:
     name: str
     scopes: frozenset[str]
     public_key: str
-    """PEM, as `account_keys.public_key_of` gives it."""
+    """PEM, as `public_keys.public_key_of` gives it."""
     algorithm: str
     models: frozenset[str] = frozenset()
     """The only models it may use, of its team's; empty: all of them."""

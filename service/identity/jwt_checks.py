@@ -8,30 +8,22 @@ import base64
 import json
 import re
 from collections.abc import Collection
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from service.identity.refusals import CredentialRefused
 from service.identity.tokens import LIFETIME_MAX_S, SKEW_S, TOKEN_BYTES_MAX
+from service.public_keys import JWT_ALGORITHMS, PublicKey, fits
 
 AUDIENCES_MAX = 5
 SUBJECT_CHARS_MAX = 200
-
-PublicKey: TypeAlias = RSAPublicKey | ec.EllipticCurvePublicKey | Ed25519PublicKey
-
-_RSA_BITS_MIN, _RSA_BITS_MAX = 2048, 8192
-_RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
-_CURVES: Final = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1}
 
 _YEAR_10000_S = 253_402_300_800
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _SHA256_BASE64URL = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
-_JWS = jwt.PyJWS(algorithms=[*_RSA, *_CURVES, "EdDSA"])
+_JWS = jwt.PyJWS(algorithms=[*JWT_ALGORITHMS])
 
 
 def claims_of(
@@ -76,20 +68,6 @@ def claims_of(
     _check_times(claims, now_s)
     _check_parties(claims, issuer, audience)
     return claims
-
-
-def fits(key: object, algorithm: str) -> TypeGuard[PublicKey]:
-    """Whether a public key, of any kind there is, is what signatures of an algorithm are checked with."""
-    match key:
-        case RSAPublicKey():
-            return algorithm in _RSA and _RSA_BITS_MIN <= key.key_size <= _RSA_BITS_MAX
-        case ec.EllipticCurvePublicKey():
-            curve = _CURVES.get(algorithm)
-            return curve is not None and isinstance(key.curve, curve)
-        case Ed25519PublicKey():
-            return algorithm == "EdDSA"
-        case _:
-            return False
 
 
 def certificate_hash_of(claims: dict[str, Any]) -> str | None:

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from service.identity import account_keys
+from service import public_keys
 from service.identity.directory import ServiceAccountRecord
-from service.identity.jwt_checks import PublicKey, certificate_hash_of, claims_of
+from service.identity.jwt_checks import certificate_hash_of, claims_of
 from service.identity.refusals import CredentialRefused
 from service.identity.scopes import SCOPES
 from service.identity.tokens import SKEW_S, Peeked, Verified
+from service.public_keys import PublicKey
 
 ID_PREFIX = "sa_"
 
@@ -65,8 +66,8 @@ class ServiceAccounts:
         key = self._keys.get(account.id)
         if key is None:
             try:
-                key = self._keys[account.id] = account_keys.public_key_of(account.public_key).key
-            except account_keys.PublicKeyRefused as refused:
+                key = self._keys[account.id] = public_keys.public_key_of(account.public_key).key
+            except public_keys.PublicKeyRefused as refused:
                 raise CredentialRefused(f"the public key of service account {account.id} {refused}") from None
         return account, key
 

@@ -20,10 +20,10 @@ from service.call import current_call
 from service.context import Context
 from service.errors import Refused
 from service.identity import account_registry
-from service.identity.account_keys import public_key_of
 from service.identity.account_registry import FIRST, NewAccount, Place, StoredAccount
 from service.identity.identities import Identities
 from service.identity.service_accounts import ServiceAccounts
+from service.public_keys import public_key_of
 from service.servicers.asking import page_token_of, place_of, require_valid
 from service.validation import (
     violations_of_create_account,

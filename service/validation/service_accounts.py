@@ -5,7 +5,7 @@ from cohort.v1.service_account_pb2 import (
     ListServiceAccountsRequest,
     RevokeServiceAccountRequest,
 )
-from service.identity.account_keys import PublicKeyRefused, public_key_of
+from service.public_keys import PublicKeyRefused, public_key_of
 from service.validation import grants
 from service.validation.rules import Rules
 from service.validation.values import line, name, whole, word

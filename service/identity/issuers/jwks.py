@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import jwt
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from service.identity.jwt_checks import PublicKey, fits
+from service.public_keys import PublicKey, fits
 
 KEYS_MAX = 100
 _READERS: Mapping[str, Any] = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}

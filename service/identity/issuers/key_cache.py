@@ -15,8 +15,8 @@ from service.identity.issuers.discovery import Endpoint
 from service.identity.issuers.fetch import TIMEOUT_S, Fetcher, FetchFailed
 from service.identity.issuers.flights import Flights
 from service.identity.issuers.jwks import Keys, keys_of
-from service.identity.jwt_checks import PublicKey
 from service.identity.refusals import CredentialRefused, CredentialUndecided
+from service.public_keys import PublicKey
 
 REFRESH_S = 600.0
 RETRY_S = 30.0

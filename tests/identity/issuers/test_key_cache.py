@@ -16,8 +16,8 @@ from service.identity.issuers.key_cache import (
     UNKNOWN_MAX,
     KeyCache,
 )
-from service.identity.jwt_checks import fits
 from service.identity.refusals import CredentialRefused, CredentialUndecided
+from service.public_keys import fits
 from tests.identity.issuers.fake_issuer import JWKS, Clock, FakeIssuer
 from tests.identity.issuers.signing import ec_key, rsa_key
 

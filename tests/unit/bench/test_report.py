@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from bench.compare import Comparison, Sample
+from bench.identity import CheckCost
 from bench.loop import LoopBlock
 from bench.report import Results, json_of, text_of
 from bench.spread import Spread
@@ -47,6 +48,7 @@ def results(
     p50_ms: float = 0.75,
     p99_ms: float = 2.5,
     sync_after_ms: float = 0.2,
+    check_us: float = 4.5,
 ) -> Results:
     return Results(
         MACHINE,
@@ -62,6 +64,7 @@ def results(
             waits("Chat", BUSY_CALLS_PER_S, 0.5, 1.5),
             waits(CHAT_ON_POSTGRES, BUSY_CALLS_PER_S, p50_ms, p99_ms, sync_after_ms),
         ],
+        [CheckCost("access key", check_us)],
     )
 
 
@@ -74,7 +77,7 @@ def test_a_ratio_is_the_median_of_the_pairs_and_not_the_ratio_of_the_medians() -
 
 
 def test_targets_that_are_kept_are_met() -> None:
-    assert [target.met for target in results().targets()] == [True] * 9
+    assert [target.met for target in results().targets()] == [True] * 10
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_a_disk_that_is_slow_is_named_and_judges_no_wait() -> None:
     slow = results(p50_ms=4, p99_ms=9, sync_after_ms=0.51)
     why = "not judged, the disk is slower than the target supposes: fdatasync p50 0.51 ms, at most 0.5"
 
-    assert [target.met for target in slow.targets()] == [*[True] * 7, None, None]
+    assert [target.met for target in slow.targets()] == [*[True] * 7, None, None, True]
     assert f"-       Chat on PostgreSQL, wait for both records, p50: 4.00 ms, at most 1; {why}" in text_of(slow)
 
 
@@ -134,4 +137,4 @@ def test_the_json_holds_every_measurement() -> None:
     }  # fmt: skip
     assert written["waits"][2]["both"] == {"p50_ms": 0.75, "p99_ms": 2.5}
     assert written["machine"] == MACHINE
-    assert [target["met"] for target in written["targets"]] == [True] * 9
+    assert [target["met"] for target in written["targets"]] == [True] * 10

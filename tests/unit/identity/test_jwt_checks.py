@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from service.identity.jwt_checks import PublicKey, claims_of, fits
+from service.identity.jwt_checks import claims_of
 from service.identity.refusals import CredentialRefused
+from service.public_keys import PublicKey, fits
 
 ISSUER = "https://login.example.com/"
 RSA = rsa.generate_private_key(65537, 2048)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from service.identity import account_keys
+from service import public_keys
 from service.identity.directory import ServiceAccountRecord
 from service.identity.refusals import CredentialRefused
 from service.identity.service_accounts import Expected, ServiceAccounts
@@ -216,13 +216,13 @@ async def test_a_key_that_cannot_be_read_refuses_its_account_alone() -> None:
 
 async def test_a_key_is_read_once_for_each_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    public_key_of: Callable[[str], account_keys.AccountKey] = account_keys.public_key_of
+    public_key_of: Callable[[str], public_keys.AccountKey] = public_keys.public_key_of
 
-    def told(pem: str) -> account_keys.AccountKey:
+    def told(pem: str) -> public_keys.AccountKey:
         read.append(pem)
         return public_key_of(pem)
 
-    monkeypatch.setattr(account_keys, "public_key_of", told)
+    monkeypatch.setattr(public_keys, "public_key_of", told)
     accounts = knowing(ACCOUNT.record(), OTHER.record())
 
     for account in (ACCOUNT, OTHER, ACCOUNT, ACCOUNT, OTHER):

@@ -17,7 +17,7 @@ def test_a_credential_uses_the_models_that_both_allow() -> None:
 
     assert narrow.models == {"b"}
     assert terms_of(narrow, "chat", ChatRequest(model="b")).max_tokens == 500
-    with pytest.raises(ModelNotAllowed, match="this credential of team search may not use this model; allowed: b"):
+    with pytest.raises(ModelNotAllowed, match=r"this credential of team search may not use this model; allowed: b"):
         terms_of(narrow, "chat", ChatRequest(model="a"))
     with pytest.raises(ModelNotAllowed):
         terms_of(narrow, "chat", ChatRequest(model="c"))
@@ -40,5 +40,5 @@ def test_the_smaller_cap_holds_and_is_what_a_chat_without_max_tokens_asks_for(ow
 
 
 def test_a_refusal_by_the_teams_own_policy_names_the_team() -> None:
-    with pytest.raises(ModelNotAllowed, match="^team search may not"):
+    with pytest.raises(ModelNotAllowed, match=r"^team search may not"):
         terms_of(TEAM, "chat", ChatRequest(model="c"))

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x2551
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from service.identity.account_keys import PublicKeyRefused, public_key_of
+from service.public_keys import PublicKeyRefused, public_key_of
 
 ED25519 = Ed25519PrivateKey.generate()
 P256 = ec.generate_private_key(ec.SECP256R1())

@@ -1,0 +1,20 @@
+"""The servicers that AdminService is put together from, one for each of an operator's concerns."""
+
+from collections.abc import Sequence
+
+from service.authentication import Authentication
+from service.books.books import Books
+from service.servicers.access_keys import AccessKeyServicer
+from service.servicers.admin import AdminServicer
+from service.servicers.service_accounts import ServiceAccountServicer
+from service.servicers.teams import TeamServicer
+
+
+def operating(books: Books, authentic: Authentication) -> Sequence[object]:
+    """Makes them."""
+    return (
+        AdminServicer(books),
+        AccessKeyServicer(books, authentic.identities),
+        ServiceAccountServicer(books, authentic.identities, authentic.accounts),
+        TeamServicer(books),
+    )
