@@ -85,7 +85,10 @@ def _fill_team(team: Team, call: Call, name: str, held: Held) -> None:
     team.name = name
     _fill_policy(team.policy, snapshot.policy_of(name))
     fill_budget(team.budget, name, snapshot.budget_of(name), held)
-    _fill_key(team.cohere_key, snapshot.client_of(name).keys)
+    keys = snapshot.client_of(name).keys
+    _fill_key(team.cohere_key, keys)
+    if ADMIN in call.caller.scopes:  # it names places that only operators know
+        team.cohere_key.problem = keys.problem
 
 
 def _fill_policy(told: TeamPolicy, policy: Policy) -> None:
@@ -100,7 +103,6 @@ def _fill_policy(told: TeamPolicy, policy: Policy) -> None:
 def _fill_key(health: CohereKeyHealth, keys: KeyRing) -> None:
     key = keys.in_use
     health.state = _state_of(keys)
-    health.problem = keys.problem
     if key is not None:
         health.version = key.version
         health.read_time.FromMicroseconds(key.read_at_us)

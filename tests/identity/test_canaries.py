@@ -179,7 +179,7 @@ async def plant(made: Scene, planted: str) -> tuple[list[Ended], Principal]:
     return [refused], Principal(TEAM, planted, frozenset(), "access_key", "planted", models=frozenset({planted}))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.prove, pytest.mark.prove_short])])
 def database(request: pytest.FixtureRequest) -> tuple[str, bool]:
     """A database's URL, and whether there is a password."""
     if request.param == "sqlite":

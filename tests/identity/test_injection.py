@@ -142,7 +142,7 @@ def odd_characters(line: str) -> set[str]:
     return {char for char in line if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.prove, pytest.mark.prove_short])])
 def database_url(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return "sqlite:cohort.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))

@@ -22,8 +22,6 @@ NODE = shutil.which("node", path=FOLDER.parents[1] / ".tools" / "bin") or shutil
 AUDIENCE = "cohort"
 RS256, ES256, OPAQUE = "https://cohort.test/rs256", "https://cohort.test/es256", "https://cohort.test/opaque"
 """What is asked for as `resource` decides the form of the access token; RS256 unless it is."""
-OPAQUE_BRIEF = "https://cohort.test/brief"
-"""Opaque tokens of one second."""
 RS256_ELSEWHERE, OPAQUE_ELSEWHERE = "https://elsewhere.test/rs256", "https://elsewhere.test/opaque"
 """Tokens of the audience `elsewhere`."""
 
@@ -36,6 +34,8 @@ class Client(NamedTuple):
 INDEXER = Client("indexer", "indexer secret: 100% & more")
 SERVER = Client("cohort server", "server+secret:100%&more")
 CLI = Client("cohort-cli")
+# RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+_INDEXER_AUTH = (quote_plus(INDEXER.id), quote_plus(INDEXER.secret))
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,13 @@ class Idp:
     def token(self, scope: str = "chat", resource: str = RS256) -> str:
         """An access token of INDEXER."""
         form = {"grant_type": "client_credentials", "scope": scope, "resource": resource}
-        # RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-        auth = (quote_plus(INDEXER.id), quote_plus(INDEXER.secret))
-        answer = self.http.post(f"{self.issuer}/token", data=form, auth=auth).raise_for_status()
+        answer = self.http.post(f"{self.issuer}/token", data=form, auth=_INDEXER_AUTH).raise_for_status()
         return str(answer.json()["access_token"])
+
+    def revoke(self, token: str) -> None:
+        """Takes an opaque token of INDEXER back (RFC 7009)."""
+        form = {"token": token, "token_type_hint": "access_token"}
+        self.http.post(f"{self.issuer}/token/revocation", data=form, auth=_INDEXER_AUTH).raise_for_status()
 
     def requests(self, path: str) -> int:
         """How often a path was asked for, e.g. `/jwks`."""

@@ -17,7 +17,6 @@ const RESOURCES = {
   'https://cohort.test/rs256': { audience: 'cohort', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } },
   'https://cohort.test/es256': { audience: 'cohort', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } },
   'https://cohort.test/opaque': { audience: 'cohort', accessTokenFormat: 'opaque' },
-  'https://cohort.test/brief': { audience: 'cohort', accessTokenFormat: 'opaque', accessTokenTTL: 1 },
   'https://elsewhere.test/rs256': { audience: 'elsewhere', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } },
   'https://elsewhere.test/opaque': { audience: 'elsewhere', accessTokenFormat: 'opaque' },
 };

@@ -9,8 +9,9 @@ import pytest
 
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from service.config import ConfigError
+from service.identity.token_cache import KEPT_MAX_S
 from tests.e2e.cohort_service import Cohort
-from tests.e2e.requests import chat, embed, refused, until
+from tests.e2e.requests import chat, embed, refused
 from tests.identity.issuers.signing import claims, rsa_key
 from tests.identity.issuers.trusting import (
     bearer,
@@ -28,7 +29,6 @@ from tests.identity.issuers.trusting import (
 from tests.idp.idp import (
     ES256,
     OPAQUE,
-    OPAQUE_BRIEF,
     OPAQUE_ELSEWHERE,
     RS256,
     RS256_ELSEWHERE,
@@ -79,14 +79,27 @@ async def test_a_token_that_was_taken_back_or_never_given_is_refused(idp: Idp, t
         assert await rejected(service, idp.token("chat", RS256)) == "token of an unknown issuer"
 
 
-async def test_an_opaque_token_expires(idp: Idp, tmp_path: Path) -> None:
+async def test_an_opaque_token_that_was_taken_back_is_refused_a_minute_later(
+    idp: Idp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with trusting_opaque(tmp_path, idp) as service:
-        token = idp.token("chat", OPAQUE_BRIEF)
-        expires_at_s = time.time() + 1
+        token = idp.token("chat", OPAQUE)
         await call(service, token)
-        await until(lambda: time.time() > expires_at_s)
+        idp.revoke(token)
+        monkeypatch.setattr("service.interceptors.auth.time", _Clock(time.time() + KEPT_MAX_S))
 
         assert await rejected(service, token) == "token that is not active"
+
+
+async def test_an_opaque_token_is_refused_when_it_ends_whatever_is_said_of_it(
+    idp: Idp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with trusting_opaque(tmp_path, idp) as service:
+        token = idp.token("chat", OPAQUE)
+        await call(service, token)
+        monkeypatch.setattr("service.interceptors.auth.time", _Clock(time.time() + 3600 + 31))
+
+        assert await rejected(service, token) == "expired token"
 
 
 async def test_a_jwt_with_something_wrong_is_refused(idp: Idp, tmp_path: Path) -> None:

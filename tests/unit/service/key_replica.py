@@ -1,0 +1,125 @@
+"""AdminService's access keys on a real channel in front of one database, and whom they let in."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+import orjson
+
+from cohort.v1 import admin_service_pb2
+from cohort.v1.access_key_pb2 import (
+    AccessKey,
+    CreateAccessKeyRequest,
+    CreateAccessKeyResponse,
+    ListAccessKeysRequest,
+    RevokeAccessKeyRequest,
+    RotateAccessKeyRequest,
+    RotateAccessKeyResponse,
+)
+from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
+from service.books.books import Books
+from service.books.clock import DatabaseClock
+from service.books.committer import Committer
+from service.call import Call
+from service.context import Context
+from service.identity.identities import Identities
+from service.identity.principal import Principal
+from service.interceptors.chain import Chain
+from service.interceptors.error import ErrorInterceptor
+from service.rpc import RpcOptions, add_service
+from service.servicers.access_keys import AccessKeyServicer
+from service.storage.database import Database, Value
+from tests.unit.service.stand_ins import auth_by, with_the_rest
+
+if TYPE_CHECKING:
+    from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
+
+SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+TEAMS = dict.fromkeys(("search", "ads", "platform"))
+PEPPERS = {"2": b"old" * 20, "10": b"new" * 20}
+CALLERS = {
+    "operator": Principal("platform", "ada", frozenset({"admin"}), "access_key", "o"),
+    "rotator": Principal("search", "ci", frozenset({"keys:rotate", "chat"}), "access_key", "r"),
+    "narrow": Principal("search", "ci", frozenset({"keys:rotate", "chat"}), "access_key", "n", frozenset({"m"}), 10),
+    "caller": Principal("search", "app", frozenset({"chat"}), "access_key", "c"),
+}
+OPERATOR, ROTATOR, NARROW, CALLER = ([("x-api-key", who)] for who in CALLERS)
+DAY_S = 86_400
+
+
+class Replica:
+    """One process of the service, as far as access keys go."""
+
+    def __init__(self, database: Database, books: Books, stub: "AdminServiceAsyncStub") -> None:
+        self.database = database
+        self.books = books
+        self.stub = stub
+        self.identities = Identities(books, lambda: None)
+        self.identities.take_over("test", PEPPERS)
+
+    async def create(self, *, lives_s: float = DAY_S, **fields: Any) -> CreateAccessKeyResponse:
+        request = CreateAccessKeyRequest(**{"team": "search", "name": "indexer", "scopes": ["embed", "chat"], **fields})
+        request.expire_time.FromMicroseconds(await self.database.now_us() + int(lives_s * 1e6))
+        return await self.stub.CreateAccessKey(request, metadata=OPERATOR)
+
+    async def rotate(self, key_id: str, who: Any = OPERATOR, **fields: Any) -> RotateAccessKeyResponse:
+        return await self.stub.RotateAccessKey(RotateAccessKeyRequest(id=key_id, **fields), metadata=who)
+
+    async def revoke(self, key_id: str, note: str = "") -> AccessKey:
+        request = RevokeAccessKeyRequest(id=key_id, note=note)
+        return (await self.stub.RevokeAccessKey(request, metadata=OPERATOR)).access_key
+
+    async def listed(self, **fields: Any) -> list[AccessKey]:
+        """Those of every page."""
+        request = ListAccessKeysRequest(**fields)
+        found: list[AccessKey] = []
+        while True:
+            page = await self.stub.ListAccessKeys(request, metadata=OPERATOR)
+            found.extend(page.access_keys)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    def principal_of(self, access_key: str, now_s: float | None = None) -> Principal:
+        return self.identities.access_keys.principal_of(access_key, time.time() if now_s is None else now_s)
+
+    async def fetch(self, sql: str, *values: Value) -> Sequence[Any]:
+        return await self.database.transact(lambda tx: tx.fetch(sql, *values))
+
+    async def notices(self) -> list[dict[str, Any]]:
+        rows = await self.fetch("SELECT team, body FROM audit WHERE kind = 'notice' ORDER BY at_us, seq")
+        notices = [{"of": team, **orjson.loads(body)} for team, body in rows]
+        return [notice for notice in notices if notice["event"] != "writer_started"]
+
+    async def version(self) -> int:
+        ((version,),) = await self.fetch("SELECT version FROM identity_version")
+        return int(version)
+
+
+@contextlib.asynccontextmanager
+async def key_replica(database: Database, peppers: dict[str, bytes] = PEPPERS) -> AsyncIterator[Replica]:
+    """Serves while the context is open."""
+    loaded = SimpleNamespace(config=SimpleNamespace(environment="test"))
+    snapshot: Any = SimpleNamespace(policies=TEAMS, peppers=peppers, loaded=loaded)
+
+    def open_call(rpc: str, context: Context) -> Call:
+        return Call(rpc, snapshot, 0.0, metadata=context.invocation_metadata() or ())
+
+    committer = Committer(database, DatabaseClock(await database.now_us()), lambda _: None)
+    auth = auth_by(CALLERS.__getitem__)
+    server = grpc.aio.server(
+        interceptors=(Chain((ErrorInterceptor(), auth), frozenset({SERVICE.full_name}), open_call),)
+    )
+    target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    async with grpc.aio.insecure_channel(target) as channel:
+        replica = Replica(database, Books(database, committer), AdminServiceStub(channel))
+        await replica.identities.refresh()
+        servicer = AccessKeyServicer(replica.books, replica.identities)
+        add_service(server, SERVICE, with_the_rest(SERVICE, servicer), RpcOptions(5.0))
+        await server.start()
+        yield replica
+    await server.stop(None)
+    await committer.close(5.0)

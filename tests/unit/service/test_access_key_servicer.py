@@ -1,0 +1,342 @@
+"""The RPCs of access keys, in front of both databases: what they do, whom they let in, and what they refuse."""
+
+import asyncio
+import datetime
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from cohort.v1 import access_key_pb2
+from cohort.v1.access_key_pb2 import CreateAccessKeyRequest
+from service.identity import last_used
+from service.identity.access_keys import mint
+from service.identity.last_used import LastUsed
+from service.identity.refusals import CredentialRefused
+from service.storage.database import Database
+from tests.e2e.requests import refused
+from tests.unit.service.key_replica import (
+    CALLER,
+    DAY_S,
+    NARROW,
+    OPERATOR,
+    PEPPERS,
+    ROTATOR,
+    Replica,
+    key_replica,
+)
+
+ACTIVE, REPLACED, EXPIRED, REVOKED = (
+    access_key_pb2.ACCESS_KEY_STATE_ACTIVE,
+    access_key_pb2.ACCESS_KEY_STATE_REPLACED,
+    access_key_pb2.ACCESS_KEY_STATE_EXPIRED,
+    access_key_pb2.ACCESS_KEY_STATE_REVOKED,
+)
+
+
+@pytest.fixture
+async def replica(database: Database) -> AsyncIterator[Replica]:
+    async with key_replica(database) as made:
+        yield made
+
+
+async def test_a_new_key_lets_its_holder_in_at_once(replica: Replica) -> None:
+    made = await replica.create(models=["m2", "m1"], max_tokens_per_call=7)
+    key, who = made.access_key, replica.principal_of(made.secret)
+
+    assert (who.team, who.name, set(who.scopes), who.credential_id) == ("search", "indexer", {"chat", "embed"}, key.id)
+    assert (set(who.models), who.max_tokens_per_call) == ({"m1", "m2"}, 7)
+    assert made.secret.startswith(f"cohort_test_{key.id}_")
+    assert ([*key.scopes], [*key.models], key.state) == (["chat", "embed"], ["m1", "m2"], ACTIVE)
+    assert (key.created_by, key.last_used_day, key.replaced_by) == ("platform/ada", "", "")
+    assert key.expire_time.seconds - key.create_time.seconds in {DAY_S - 1, DAY_S}
+
+
+async def test_a_key_is_kept_under_the_newest_pepper_and_nowhere_itself(replica: Replica) -> None:
+    made = await replica.create()
+    ((version,),) = await replica.fetch("SELECT pepper_version FROM access_key")
+    rows = [await replica.fetch(f"SELECT * FROM {table}") for table in ("access_key", "audit")]
+
+    assert version == "10"
+    assert made.secret.rpartition("_")[2] not in repr(rows)
+
+
+def test_a_minted_key_does_not_show_itself() -> None:
+    minted = mint("test", PEPPERS)
+
+    assert minted.access_key.rpartition("_")[2] not in f"{minted!r} {minted}"
+
+
+@pytest.mark.parametrize("lives_s", [-1, 366 * DAY_S, 365 * DAY_S + 600])
+async def test_a_key_lives_for_a_year_at_most_and_not_backwards(replica: Replica, lives_s: float) -> None:
+    refusal = await refused(replica.create(lives_s=lives_s))
+
+    assert (refusal.reason, refusal.fields) == ("REQUEST_INVALID", {"expire_time"})
+
+
+async def test_who_asks_for_a_year_by_a_clock_that_is_ahead_gets_a_year(replica: Replica) -> None:
+    key = (await replica.create(lives_s=365 * DAY_S + 60)).access_key
+
+    assert key.expire_time.ToMicroseconds() - key.create_time.ToMicroseconds() <= 365 * DAY_S * 1_000_000
+
+
+async def test_a_team_that_the_config_does_not_have_gets_no_key(replica: Replica) -> None:
+    refusal = await refused(replica.create(team="serach"))
+
+    assert (refusal.reason, refusal.fields) == ("TEAM_UNKNOWN", {"team"})
+    assert await replica.listed() == []
+
+
+async def test_every_violation_is_told_at_once(replica: Replica) -> None:
+    request = CreateAccessKeyRequest(name="A Laptop", scopes=["chat", "fly", "chat"], max_tokens_per_call=0)
+    refusal = await refused(replica.stub.CreateAccessKey(request, metadata=OPERATOR))
+
+    assert refusal.fields == {"team", "name", "scopes[1]", "scopes[2]", "max_tokens_per_call", "expire_time"}
+
+
+async def test_without_a_pepper_there_are_no_keys(database: Database) -> None:
+    async with key_replica(database, {}) as replica:
+        refusal = await refused(replica.create())
+
+    assert (refusal.reason, refusal.code) == ("ACCESS_KEYS_OFF", grpc.StatusCode.FAILED_PRECONDITION)
+
+
+async def test_keys_are_listed_by_team_and_name_and_time_page_by_page(replica: Replica) -> None:
+    names = [("search", "b"), ("ads", "z"), ("search", "a"), ("search", "a"), ("platform", "m")]
+    made = [(await replica.create(team=team, name=name)).access_key for team, name in names]
+    expected = [made[1], made[4], made[2], made[3], made[0]]
+
+    assert await replica.listed() == expected
+    assert await replica.listed(page_size=2) == expected
+    assert await replica.listed(team="search", page_size=1) == [made[2], made[3], made[0]]
+    assert await replica.listed(team="nobody") == []
+
+
+async def test_keys_are_listed_by_how_they_stand(replica: Replica, clock: Any) -> None:
+    short, long, other, gone = [(await replica.create(lives_s=s)).access_key.id for s in (60, 9999, 9999, 9999)]
+    new = (await replica.rotate(other)).access_key.id
+    await replica.revoke(gone)
+    await clock.shift(61_000_000)
+    by_state = {state: {key.id for key in await replica.listed(state=state)} for state in (1, 2, 3, 4)}
+
+    assert by_state == {ACTIVE: {long, new}, REPLACED: {other}, EXPIRED: {short}, REVOKED: {gone}}
+    assert {(key.id, key.state) for key in await replica.listed()} == {
+        (key_id, state) for state, ids in by_state.items() for key_id in ids
+    }
+
+
+async def test_a_rotated_key_goes_on_beside_the_new_one(replica: Replica) -> None:
+    made = await replica.create(lives_s=7 * DAY_S, models=["m"], max_tokens_per_call=9)
+    rotated = await replica.rotate(made.access_key.id)
+    new, old = rotated.access_key, rotated.replaced
+
+    assert (old.id, old.state, old.replaced_by) == (made.access_key.id, REPLACED, new.id)
+    assert (new.state, new.created_by) == (ACTIVE, "platform/ada")
+    for field in ("team", "name", "scopes", "models", "max_tokens_per_call"):
+        assert getattr(new, field) == getattr(made.access_key, field)
+    assert new.expire_time.seconds - new.create_time.seconds in {7 * DAY_S - 1, 7 * DAY_S}
+    assert abs(old.expire_time.seconds - new.create_time.seconds - DAY_S) <= 1
+    assert replica.principal_of(rotated.secret).credential_id == new.id
+    assert replica.principal_of(made.secret).credential_id == old.id
+    with pytest.raises(CredentialRefused, match="expired access key"):
+        replica.principal_of(made.secret, old.expire_time.seconds + 1)
+
+
+async def test_an_overlap_ends_with_the_old_key_and_can_be_none(replica: Replica) -> None:
+    short, other = await replica.create(lives_s=60), await replica.create()
+    kept = (await replica.rotate(short.access_key.id, overlap_seconds=3600)).replaced
+    cut = (await replica.rotate(other.access_key.id, overlap_seconds=0)).replaced
+
+    assert kept.expire_time == short.access_key.expire_time
+    assert cut.state == EXPIRED
+    with pytest.raises(CredentialRefused, match="expired access key"):
+        replica.principal_of(other.secret)
+
+
+async def test_the_new_key_ends_when_it_is_asked_to(replica: Replica) -> None:
+    key = (await replica.create()).access_key
+    far = await refused(replica.rotate(key.id, expire_time={"seconds": int(time.time()) + 366 * DAY_S}))
+    asked_s = int(time.time()) + 3 * DAY_S
+
+    assert (far.reason, far.fields) == ("REQUEST_INVALID", {"expire_time"})
+    rotated = await replica.rotate(key.id, expire_time={"seconds": asked_s})
+    assert rotated.access_key.expire_time.seconds == asked_s
+
+
+@pytest.mark.parametrize("state", ["REPLACED", "EXPIRED", "REVOKED"])
+async def test_a_key_that_is_not_active_is_not_rotated(replica: Replica, clock: Any, state: str) -> None:
+    key_id = (await replica.create(lives_s=60)).access_key.id
+    match state:
+        case "REPLACED":
+            await replica.rotate(key_id)
+        case "REVOKED":
+            await replica.revoke(key_id)
+        case _:
+            await clock.shift(61_000_000)
+    keys = await replica.listed()
+    refusal = await refused(replica.rotate(key_id))
+
+    assert (refusal.reason, refusal.fields) == ("CREDENTIAL_NOT_ACTIVE", {"id"})
+    assert dict(refusal.info.metadata) == {"id": key_id, "state": state}
+    assert await replica.listed() == keys
+
+
+async def test_of_rotations_at_once_one_is_made(replica: Replica) -> None:
+    key_id = (await replica.create()).access_key.id
+    ends = await asyncio.gather(*(replica.rotate(key_id) for _ in range(8)), return_exceptions=True)
+
+    (won,) = [end for end in ends if not isinstance(end, BaseException)]
+    assert len(await replica.listed()) == 2
+    assert {key.replaced_by for key in await replica.listed()} == {"", won.access_key.id}
+
+
+async def test_of_rotations_at_once_on_two_replicas_one_is_made(postgres_database: Database, open_replica: Any) -> None:
+    async with key_replica(postgres_database) as one, key_replica(await open_replica()) as two:
+        for _ in range(5):
+            key_id = (await one.create()).access_key.id
+            ends = await asyncio.gather(*(each.rotate(key_id) for each in (one, two)), return_exceptions=True)
+
+            (lost,) = [end for end in ends if isinstance(end, grpc.aio.AioRpcError)]
+            assert lost.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert len(await one.listed()) == 10
+
+
+async def test_a_revoked_key_lets_nobody_in_and_keeps_its_time(replica: Replica) -> None:
+    made = await replica.create()
+    first = await replica.revoke(made.access_key.id, "in a log")
+    again = await replica.revoke(made.access_key.id, "once more")
+
+    assert (first.state, first) == (REVOKED, again)
+    with pytest.raises(CredentialRefused, match="revoked access key"):
+        replica.principal_of(made.secret)
+
+
+async def test_what_has_not_the_id_of_a_key_is_unknown(replica: Replica) -> None:
+    for refusal in (await refused(replica.revoke("nobody")), await refused(replica.rotate("nobody"))):
+        assert (refusal.reason, refusal.code, refusal.fields) == (
+            "CREDENTIAL_UNKNOWN", grpc.StatusCode.NOT_FOUND, {"id"},
+        )  # fmt: skip
+
+
+async def test_a_rotator_rotates_keys_of_its_own_team_that_may_do_no_more_than_itself(replica: Replica) -> None:
+    own = (await replica.create(scopes=["chat"])).access_key
+    rotated = await replica.rotate(own.id, ROTATOR)
+
+    assert (rotated.access_key.team, rotated.access_key.created_by) == ("search", "search/ci")
+
+
+@pytest.mark.parametrize(("scopes", "missing"), [(["admin"], "admin"), (["chat", "embed"], "embed")])
+async def test_a_rotator_gets_no_key_that_may_do_more(replica: Replica, scopes: list[str], missing: str) -> None:
+    key = (await replica.create(scopes=scopes)).access_key
+    refusal = await refused(replica.rotate(key.id, ROTATOR))
+
+    assert (refusal.reason, refusal.info.metadata["scope"]) == ("SCOPE_MISSING", missing)
+    assert [each.id for each in await replica.listed()] == [key.id]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_wider"),
+    [
+        ({}, True),
+        ({"models": ["m"]}, True),
+        ({"max_tokens_per_call": 10}, True),
+        ({"models": ["m", "n"], "max_tokens_per_call": 10}, True),
+        ({"models": ["m"], "max_tokens_per_call": 11}, True),
+        ({"models": ["m"], "max_tokens_per_call": 10}, False),
+    ],
+)
+async def test_a_narrow_rotator_gets_no_wider_key(
+    replica: Replica,
+    fields: dict[str, Any],
+    is_wider: bool,  # noqa: FBT001
+) -> None:
+    key_id = (await replica.create(scopes=["chat"], **fields)).access_key.id
+    if is_wider:
+        assert (await refused(replica.rotate(key_id, NARROW))).reason == "SCOPE_MISSING"
+    else:
+        assert (await replica.rotate(key_id, NARROW)).secret
+
+
+async def test_another_teams_key_is_to_a_rotator_like_one_that_is_not_there(replica: Replica) -> None:
+    others = (await replica.create(team="ads", scopes=["admin"])).access_key.id
+    theirs = await refused(replica.rotate(others, ROTATOR))
+    nobodys = await refused(replica.rotate("X" * len(others), ROTATOR))
+
+    assert theirs.message == nobodys.message
+    assert (theirs.code, theirs.reason, theirs.fields) == (nobodys.code, nobodys.reason, nobodys.fields)
+    assert dict(theirs.info.metadata) == {"id": others}
+    assert len(await replica.listed()) == 1
+
+
+async def test_callers_without_the_scopes_do_nothing_here(replica: Replica) -> None:
+    key_id = (await replica.create()).access_key.id
+
+    assert (await refused(replica.rotate(key_id, CALLER))).info.metadata["scope"] == "keys:rotate"
+    request = CreateAccessKeyRequest()
+    assert (await refused(replica.stub.CreateAccessKey(request, metadata=ROTATOR))).info.metadata["scope"] == "admin"
+
+
+async def test_every_change_is_noticed_once_and_told_to_every_replica(replica: Replica) -> None:
+    before = await replica.version()
+    made = (await replica.create()).access_key
+    new = (await replica.rotate(made.id)).access_key
+    await replica.revoke(new.id, "in a log")
+    await replica.revoke(new.id)
+    told = [(each["event"], each["of"], each["access_key_id"], each["principal"], each["note"])
+            for each in await replica.notices()]  # fmt: skip
+
+    assert told == [
+        ("access_key_created", "search", made.id, "platform/ada", ""),
+        ("access_key_rotated", "search", made.id, "platform/ada", ""),
+        ("access_key_revoked", "search", new.id, "platform/ada", "in a log"),
+    ]
+    assert await replica.version() == before + 3
+
+
+async def test_the_day_of_the_last_use_is_written_once_a_day_and_tells_no_replica(replica: Replica) -> None:
+    key = (await replica.create()).access_key
+    before, uses = await replica.version(), LastUsed(replica.books)
+    await uses.write()
+    assert (await replica.listed())[0].last_used_day == ""
+    uses.note(key.id)
+    uses.note("sa_AAAAAAAAAAAAAAAA")
+    await uses.write()
+    today = datetime.datetime.now(datetime.UTC).date()
+
+    assert (await replica.listed())[0].last_used_day in {
+        day.isoformat() for day in (today, today - datetime.timedelta(days=1))
+    }
+    assert await replica.version() == before
+    assert [each["event"] for each in await replica.notices()] == ["access_key_created"]
+
+
+async def test_a_use_that_cannot_be_written_is_written_later(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, uses = (await replica.create()).access_key, LastUsed(replica.books)
+    uses.note(key.id)
+    with monkeypatch.context() as broken:
+        broken.setattr(last_used, "_ACCESS_KEY", "UPDATE nothing SET id = $1")
+        await uses.write()
+    assert (await replica.listed())[0].last_used_day == ""
+    await uses.write()
+
+    assert (await replica.listed())[0].last_used_day
+
+
+async def test_a_row_that_somebody_else_wrote_lets_nobody_in(replica: Replica) -> None:
+    minted = mint("test", PEPPERS)
+    await replica.create()
+    await replica.fetch(
+        "INSERT INTO access_key (id, digest, pepper_version, team, name, scopes, models, created_at_us, created_by, "
+        "expires_at_us) SELECT $1, $2, pepper_version, team, name, scopes, models, created_at_us, created_by, "
+        "expires_at_us FROM access_key",
+        minted.id,
+        hashlib.sha256(minted.access_key.encode()).digest(),
+    )
+    await replica.fetch("UPDATE identity_version SET version = version + 1")
+    await replica.identities.refresh()
+
+    with pytest.raises(CredentialRefused, match=f"wrong secret for access key {minted.id}"):
+        replica.principal_of(minted.access_key)
