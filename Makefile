@@ -120,6 +120,7 @@ $(BUF): requirements-tools.lock | $(TOOLS)/bin/pip
 	$(TOOLS)/bin/python $(PIP) install --require-hashes -r requirements-tools.lock
 	@touch $@
 
-$(PEERS): tools/install-peers tools/peers/go.mod tools/peers/go.sum requirements-peers.lock | $(VENV)/bin/pip
+$(PEERS): tools/install-peers tools/peers/go.mod tools/peers/go.sum tests/idp/package-lock.json \
+		requirements-peers.lock | $(VENV)/bin/pip
 	tools/install-peers
 	@touch $@

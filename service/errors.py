@@ -1,12 +1,13 @@
 """The exceptions of the service; each knows its gRPC code, its reason and its details.
 
-CohortError
-├── CredentialMissing, CredentialAmbiguous, CredentialRejected      UNAUTHENTICATED
-├── CredentialUnverifiable                                          UNAVAILABLE
-├── ScopeMissing                                                    PERMISSION_DENIED
-├── RequestMalformed, RequestInvalid                                INVALID_ARGUMENT
-├── RequestBodyTimeout, DeadlineTooShort, DeadlineExceeded          DEADLINE_EXCEEDED
-└── Refused                                                 policy, books and Cohere: by their reason
+    CohortError
+    ├── CredentialMissing, CredentialAmbiguous, CredentialRejected      UNAUTHENTICATED
+    ├── CredentialUnverifiable                                          UNAVAILABLE
+    ├── ScopeMissing                                                    PERMISSION_DENIED
+    ├── RequestMalformed, RequestInvalid                                INVALID_ARGUMENT
+    ├── RequestBodyTimeout, DeadlineTooShort, DeadlineExceeded          DEADLINE_EXCEEDED
+    └── Refused                                                 policy, books and Cohere: by their reason
+`service.status` is the one place where an exception becomes a status.
 """
 
 import grpc

@@ -1,10 +1,12 @@
 """One credential → one Principal: whoever issued it, and however it is verified.
 
-x-api-key or bearer ─┬─ cohort_…              access key: looked up in memory
-├─ JWT of an account     signed by the caller's own key
-├─ JWT of an issuer      signed by one of the issuer's keys
-└─ anything else         asked for at the issuer of opaque tokens
-no credential        ─── client certificate   its SPIFFE id is on the list
+    x-api-key or bearer ─┬─ cohort_…              access key: looked up in memory
+                         ├─ JWT of an account     signed by the caller's own key
+                         ├─ JWT of an issuer      signed by one of the issuer's keys
+                         └─ anything else         asked for at the issuer of opaque tokens
+    no credential        ─── client certificate   its SPIFFE id is on the list
+
+What a credential says of itself only chooses who checks it.
 """
 
 from collections.abc import Callable, Mapping
