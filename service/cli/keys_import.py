@@ -44,6 +44,7 @@ def _run(arguments: argparse.Namespace) -> int:
             ids = uvloop.run(_imported(loaded, keys))
         except BooksUnavailable as error:
             raise CommandFailed(f"books.database: {error.why}") from None
-    there = f", {len(keys) - len(ids)} were there" if len(ids) < len(keys) else ""
+    old = len(keys) - len(ids)
+    there = f", {old} {'was' if old == 1 else 'were'} there before" if old else ""
     print(f"{len(ids)} access key{'' if len(ids) == 1 else 's'} imported{there}")
     return 0

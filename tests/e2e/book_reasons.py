@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.rpc import error_details_pb2
 
+from cohort.v1.access_key_pb2 import CreateAccessKeyRequest, RotateAccessKeyRequest
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, Budget, SetTeamFrozenRequest
 from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, RevokeServiceAccountRequest
@@ -18,6 +19,7 @@ from service.quote import quote_of
 from tests.e2e.cohort_service import Cohort
 from tests.e2e.reason_cases import reaches
 from tests.e2e.requests import Refusal, chat, refused, until
+from tests.unit.identity.account_tokens import ORGANISATION, Account, pem_of
 
 C = grpc.StatusCode
 LIMIT = 1000 * 1_000_000_000
@@ -182,3 +184,30 @@ async def _unknown_account(service: Cohort) -> Refusal:
     assert dict(refusal.info.metadata) == {"id": "sa_AAAAAAAAAAAAAAAA"}
     assert refusal.fields == {"id"}
     return refusal
+
+
+@reaches("CREDENTIAL_NOT_ACTIVE", C.FAILED_PRECONDITION)
+async def _rotated_before(service: Cohort) -> Refusal:
+    key_id = service.access_keys["narrow"].split("_")[2]
+    request = RotateAccessKeyRequest(id=key_id)
+    await service.admin.RotateAccessKey(request, metadata=service.key("admin"))
+    refusal = await refused(service.admin.RotateAccessKey(request, metadata=service.key("admin")))
+
+    assert dict(refusal.info.metadata) == {"id": key_id, "state": "REPLACED"}
+    assert refusal.fields == {"id"}
+    return refusal
+
+
+@reaches("ACCESS_KEYS_OFF", C.FAILED_PRECONDITION, more=f'[identity]\norganisation = "{ORGANISATION}"\n')
+async def _no_pepper(service: Cohort) -> Refusal:
+    operator = Account()
+    account = CreateServiceAccountRequest(team="demo", name="ops", scopes=["admin"], public_key=pem_of(operator.key))
+    made = await service.admin.CreateServiceAccount(account, metadata=service.key("admin"))
+    operator.id = made.service_account.id
+    text = service.config_file.read_text()
+    service.config_file.write_text(text.replace('[peppers]\n1 = "file:pepper"', "[peppers]"))
+    assert service.service.reloader.reload()
+    request = CreateAccessKeyRequest(team="demo", name="indexer", scopes=["chat"])
+    request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
+    bearer = (("authorization", f"Bearer {operator.token(scopes=['admin'])}"),)
+    return await refused(service.admin.CreateAccessKey(request, metadata=bearer))

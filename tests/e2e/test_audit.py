@@ -120,6 +120,8 @@ async def test_every_member_of_a_record_is_documented(tmp_path: Path) -> None:
     }
     documented["unfrozen"] = documented["frozen"]
     written["outcome"].add("upstream_fault")  # of a Cohere that cannot be connected to
+    for kind in ("intent", "answer"):
+        written[kind].add("actors")  # of a token that was exchanged
     written["answer"].add("corrects")  # of a deadline that passes at the very end
 
     assert written == {name: documented[name] for name in written}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from cohort.v1.access_key_pb2 import CreateAccessKeyRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service import config
 from service.config import ConfigError
 from service.server import running
 from tests.e2e.cohort_service import Cohort, cohort, team_lines
 from tests.e2e.requests import chat, refused, until
-from tests.key_tables import access_key_lines
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -108,20 +109,32 @@ async def test_metrics_are_served_on_their_own_port(service: Cohort) -> None:
 async def test_a_reload_brings_a_new_team_and_drops_no_call(service: Cohort) -> None:
     service.fault(latency_ms=500)
     running_call = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials))
-    access_key, key_lines = access_key_lines("search", "indexer", ["chat"])
     (service.folder / "search.key").write_text("sandbox-trial")
-    text = service.config_file.read_text() + team_lines("search", service.sandbox_url) + key_lines
+    text = service.config_file.read_text() + team_lines("search", service.sandbox_url)
     service.config_file.write_text(text)
     await until(lambda: "search" in service.service.reloader.snapshot.clients)
-    answer = await service.stub.Chat(chat(), metadata=(("x-api-key", access_key),))
+    request = CreateAccessKeyRequest(team="search", name="indexer", scopes=["chat"])
+    request.expire_time.FromSeconds(int(time.time()) + 3600)
+    made = await service.admin.CreateAccessKey(request, metadata=service.key("admin"))
+    answer = await service.stub.Chat(chat(), metadata=(("x-api-key", made.secret),))
 
     assert answer.receipt.call_id
     assert (await running_call).receipt.call_id
 
 
-async def test_a_reload_that_removes_an_access_key_takes_effect(service: Cohort) -> None:
+async def test_a_reload_that_removes_a_team_shuts_its_callers_out(service: Cohort) -> None:
     text = service.config_file.read_text()
-    service.config_file.write_text(text[: text.index("[[access_keys]]")])
+    service.config_file.write_text(text.replace("[teams.demo]", "[teams.other]"))
+
+    assert service.service.reloader.reload()
+    refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))
+    assert refusal.reason == "CREDENTIAL_REJECTED"
+    assert service.lines()[-1]["credential_problem"] == "credential of demo, which is no team of the config"
+
+
+async def test_a_reload_that_removes_a_pepper_shuts_its_keys_out(service: Cohort) -> None:
+    text = service.config_file.read_text()
+    service.config_file.write_text(text.replace('[peppers]\n1 = "file:pepper"', "[peppers]"))
 
     assert service.service.reloader.reload()
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))

@@ -30,7 +30,7 @@ HARMLESS = {
     ("NOT_FOUND", "CREDENTIAL_UNKNOWN"),
     ("PERMISSION_DENIED", "MODEL_NOT_ALLOWED"),
 }
-TRIES, RETRY_S = 4, 1.0
+RETRIES, RETRY_S = 3, 1.0
 REFUSED = ("UNAUTHENTICATED", "CREDENTIAL_REJECTED")
 UNDECIDED = ("UNAVAILABLE", "CREDENTIAL_UNVERIFIABLE")
 GET_TEAM = "/cohort.v1.AdminService/GetTeam"
@@ -68,12 +68,12 @@ async def calls_with_strings(made: Scene, every: int) -> list[tuple[str, Ended]]
         request = ENTRIES[path].request(made)
         put(request, way, text)
         metadata = minter.mint(Holder(TEAM, scope)).metadata
-        for _ in range(TRIES - 1):
-            ended = await RPCS[path].call(made.channel(), request, metadata)
-            if ended.reason != "BOOKS_UNAVAILABLE":  # a busy machine's database; a string's doing would come again
-                return ended
-            await asyncio.sleep(RETRY_S)
-        return await RPCS[path].call(made.channel(), request, metadata)
+        ended = await RPCS[path].call(made.channel(), request, metadata)
+        for _ in range(RETRIES):  # a busy machine's database does not answer at times; what a string does comes again
+            if ended.reason == "BOOKS_UNAVAILABLE":
+                await asyncio.sleep(RETRY_S)
+                ended = await RPCS[path].call(made.channel(), request, metadata)
+        return ended
 
     made.spares.extend(made.spares[1:2] * len(STRINGS) * 2)
     calls = [
