@@ -23,8 +23,8 @@ ROW = -1
 # counts inside, as in the rollups.
 #
 # SQLite sorts to group, and that is most of the time. So each table is summed up by itself, straight from its rows and
-# once, with the reasons; what comes of it is little, and is what all the rest is made from. What is compared is short:
-# times, one text, and NULL where nothing is asked for.
+# once, with the reasons; what comes of it is little, and is what all the rest is made from. What is compared is short,
+# one text, times, and NULL where nothing is asked for, and in the order that takes the fewest comparisons.
 USAGE = """
 WITH fine AS MATERIALIZED (
   SELECT CASE WHEN $1 = 1 THEN u.day_start_us END AS by_start,
@@ -38,7 +38,7 @@ WITH fine AS MATERIALIZED (
   FROM budget AS b CROSS JOIN usage_day AS u
   WHERE $1 < 2 AND ($6 = 1 OR b.budget_id = $7) AND u.team = b.budget_id
     AND u.day_start_us >= $8 AND u.day_start_us < $9 AND u.day_end_us <= $9
-  GROUP BY 1, 2, 3, 4
+  GROUP BY 2, 1, 4, 3
   UNION ALL
   SELECT
     CASE WHEN $1 = 1 THEN u.day_start_us
@@ -61,7 +61,7 @@ WITH fine AS MATERIALIZED (
     AND u.team = d.budget_id AND u.day_start_us = d.period_start_us
     AND u.quarter_start_us >= CASE WHEN d.period_start_us < $8 THEN $8 ELSE d.period_start_us END
     AND u.quarter_start_us < CASE WHEN d.period_end_us < $9 THEN d.period_end_us ELSE $9 END
-  GROUP BY 1, 2, 3, 4
+  GROUP BY 2, 1, 4, 3
   UNION ALL
   SELECT CASE WHEN $1 = 1 THEN day_start_us WHEN $1 = 2 THEN at_us - (at_us - day_start_us) % 3600000000 END,
     concat_ws('\n', CASE WHEN $2 = 1 THEN credential_id END, CASE WHEN $3 = 1 THEN model END,
@@ -93,7 +93,7 @@ WITH fine AS MATERIALIZED (
       AND (h.at_us >= $8 OR d.period_start_us >= $8) AND d.period_end_us > $8
       AND (h.at_us < $9 OR d.period_end_us <= $9) AND d.period_start_us < $9
   ) AS h
-  GROUP BY 1, 2, 3, 4
+  GROUP BY 2, 1, 4, 3
 ), figures AS MATERIALIZED (
   SELECT COALESCE(by_start, 0) AS start_us, COALESCE(by_end, 0) AS end_us, names,
     CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(attempts) AS BIGINT) AS attempts,
