@@ -139,6 +139,9 @@ class Client:
         await asyncio.sleep(0.002)
         return self.renews
 
+    def answered(self, _: CohereKey, __: int | None) -> None:
+        """What Cohere thinks of a key is looked at elsewhere."""
+
 
 class Peer:
     """Stands for gRPC's context of one RPC."""
