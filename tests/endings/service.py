@@ -139,6 +139,9 @@ class Client:
         await asyncio.sleep(0.002)
         return self.renews
 
+    def answered(self, _: CohereKey, _status: int | None) -> None:
+        """What Cohere thinks of the key is of no matter here."""
+
 
 class Peer:
     """Stands for gRPC's context of one RPC."""

@@ -40,5 +40,5 @@ def test_the_smaller_cap_holds_and_is_what_a_chat_without_max_tokens_asks_for(ow
 
 
 def test_a_refusal_by_the_teams_own_policy_names_the_team() -> None:
-    with pytest.raises(ModelNotAllowed, match="^team search may not"):
+    with pytest.raises(ModelNotAllowed, match=r"^team search may not"):
         terms_of(TEAM, "chat", ChatRequest(model="c"))

@@ -173,7 +173,7 @@ async def test_who_gives_up_while_reports_wait_is_not_reported_to() -> None:
     books: Any = SlowBooks()
     answers = UsageAnswers(books)
     call: Any = SimpleNamespace(
-        rpc="GetUsage", caller=Principal("search", "", frozenset(), "", ""), snapshot=snapshot_here()
+        rpc="GetUsage", caller=Principal("search", "", frozenset(), "access_key", ""), snapshot=snapshot_here()
     )
     waiting: list[asyncio.Task[GetUsageResponse]] = [
         asyncio.create_task(answers.answer(call, GetUsageRequest())) for _ in range(REPORTS_MAX + 2)
