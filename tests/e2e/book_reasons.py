@@ -2,9 +2,12 @@
 
 import asyncio
 import datetime
+import time
 
 import apsw
 import grpc
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.rpc import error_details_pb2
@@ -166,6 +169,24 @@ async def _reused(service: Cohort) -> Refusal:
     assert nanos_of(first.spent) == nanos_of(again.spent) == 1
     assert dict(refusal.info.metadata) == {"request_id": "one"}
     assert refusal.fields == {"request_id"}
+    return refusal
+
+
+@reaches(
+    "CREDENTIAL_UNVERIFIABLE",
+    C.UNAVAILABLE,
+    # Port 9 of this machine, where nobody answers.
+    more='[identity.issuers.away]\nissuer = "http://127.0.0.1:9/"\nprivate_addresses = true\n',
+)
+async def _issuer_away(service: Cohort) -> Refusal:
+    now_s = int(time.time())
+    claims = {"iss": "http://127.0.0.1:9/", "sub": "ada", "aud": "cohort", "client_id": "cli", "iat": now_s}
+    key = ec.generate_private_key(ec.SECP256R1())
+    headers = {"typ": "at+jwt", "kid": "one"}
+    token = jwt.encode({**claims, "exp": now_s + 60}, key, algorithm="ES256", headers=headers)
+    refusal = await refused(service.stub.Chat(chat(), metadata=(("authorization", f"Bearer {token}"),)))
+
+    assert refusal.retry_s == 5
     return refusal
 
 

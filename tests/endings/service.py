@@ -139,13 +139,8 @@ class Client:
         await asyncio.sleep(0.002)
         return self.renews
 
-<<<<<<< HEAD
-    def answered(self, _: CohereKey, __: int | None) -> None:
-        """What Cohere thinks of a key is looked at elsewhere."""
-=======
     def answered(self, _: CohereKey, _status: int | None) -> None:
         """What Cohere thinks of the key is of no matter here."""
->>>>>>> identity
 
 
 class Peer:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.callers import counted_in
 from bench.processes import Server, ServerFailed, line_of, python_server
-from bench.setting import prepare, setting_in
+from bench.setting import prepare, setting_in, write_setting
 from bench.upstream import Upstream
 from bench.workloads import all_workloads
 from service import config
@@ -40,7 +40,8 @@ def test_the_books_are_kept_where_the_config_is_or_in_the_database_that_is_named
     upstream, url = Upstream(8080, tmp_path / "answers"), "postgresql://postgres@/bench?host=/tmp/there"
 
     own = config.load(setting_in(tmp_path / "own", upstream).config)
-    named = config.load(setting_in(tmp_path / "named", upstream, url).config)
+    (tmp_path / "named").mkdir()
+    named = config.load(write_setting(tmp_path / "named", upstream, url)[0])
 
     assert own.database_path() == tmp_path / "own" / "cohort.db"
     assert (named.database_path(), named.database_url()) == (None, url)
