@@ -1,14 +1,12 @@
-"""The exceptions of the service; each knows its gRPC code, its reason and its details.
+"""The exceptions of the service; each knows its gRPC code, its reason and its details (`service.status` sends them).
 
-    CohortError
-    ├── CredentialMissing, CredentialAmbiguous, CredentialRejected      UNAUTHENTICATED
-    ├── CredentialUnverifiable                                          UNAVAILABLE
-    ├── ScopeMissing                                                    PERMISSION_DENIED
-    ├── RequestMalformed, RequestInvalid                                INVALID_ARGUMENT
-    ├── RequestBodyTimeout, DeadlineTooShort, DeadlineExceeded          DEADLINE_EXCEEDED
-    └── Refused                                                 policy, books and Cohere: by their reason
-
-`service.status` is the one place where an exception becomes a status.
+CohortError
+├── CredentialMissing, CredentialAmbiguous, CredentialRejected      UNAUTHENTICATED
+├── CredentialUnverifiable                                          UNAVAILABLE
+├── ScopeMissing                                                    PERMISSION_DENIED
+├── RequestMalformed, RequestInvalid                                INVALID_ARGUMENT
+├── RequestBodyTimeout, DeadlineTooShort, DeadlineExceeded          DEADLINE_EXCEEDED
+└── Refused                                                 policy, books and Cohere: by their reason
 """
 
 import grpc

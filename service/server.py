@@ -36,12 +36,9 @@ from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
-from service.servicers.access_keys import AccessKeyServicer
-from service.servicers.admin import AdminServicer
 from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
-from service.servicers.service_accounts import ServiceAccountServicer
-from service.servicers.teams import TeamServicer
+from service.servicers.operating import operating
 from service.snapshot import BudgetTerms, Snapshot, require_small_moves, snapshot_of
 from service.status import Outcome
 from service.telemetry import log
@@ -171,13 +168,7 @@ async def _wired(
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
     add_service(server, GATEWAY, (gateway,), options)
-    operating = (
-        AdminServicer(kept.books),
-        AccessKeyServicer(kept.books, authentic.identities),
-        ServiceAccountServicer(kept.books, authentic.identities, authentic.accounts),
-        TeamServicer(kept.books),
-    )
-    add_service(server, ADMIN, operating, options)
+    add_service(server, ADMIN, operating(kept.books, authentic.identities, authentic.accounts), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server

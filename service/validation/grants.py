@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from typing import get_args
 
-from service.identity.scopes import SCOPES
+from service.config.values import Scope
 from service.validation.rules import Rule
 from service.validation.values import count, model, whole
 from service.validation.violation import Findings, ViolationReason
@@ -11,8 +12,9 @@ from service.validation.violation import Findings, ViolationReason
 MODELS_MAX = 100
 MAX_TOKENS_MAX = 1_000_000
 
+_SCOPES: frozenset[str] = frozenset(get_args(Scope))
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
-_SCOPES_TOLD = ", ".join(sorted(SCOPES))
+_SCOPES_TOLD = ", ".join(sorted(_SCOPES))
 
 
 def principal_name(findings: Findings, field: str, value: str) -> None:
@@ -24,7 +26,7 @@ def principal_name(findings: Findings, field: str, value: str) -> None:
 
 def scopes(findings: Findings, field: str, value: Sequence[str]) -> None:
     """Checks a list of scopes: each is known, and none is there twice."""
-    _items(findings, field, value, len(SCOPES), _scope)
+    _items(findings, field, value, len(_SCOPES), _scope)
 
 
 def models(findings: Findings, field: str, value: Sequence[str]) -> None:
@@ -50,7 +52,7 @@ def _items(findings: Findings, field: str, value: Sequence[str], items_max: int,
 
 
 def _scope(findings: Findings, field: str, value: str) -> None:
-    if value not in SCOPES:
+    if value not in _SCOPES:
         findings.add(field, ViolationReason.UNKNOWN_VALUE, f"must be one of {_SCOPES_TOLD}")
 
 
