@@ -149,4 +149,6 @@ def test_a_record_under_a_pepper_that_the_config_does_not_have_gives_no_access_w
     key_id, access_key = create("prod")
     forged = AccessKeyRecord(key_id, digest_of(access_key, b""), "2", PRINCIPAL, NOW_S + 1)
 
-    assert why_refused(AccessKeys("prod", {"1": PEPPER}, [forged]), access_key) == f"wrong secret for access key {key_id}"
+    assert (
+        why_refused(AccessKeys("prod", {"1": PEPPER}, [forged]), access_key) == f"wrong secret for access key {key_id}"
+    )
