@@ -94,9 +94,9 @@ def knowing(*records: ServiceAccountRecord) -> ServiceAccounts:
     return accounts
 
 
-async def verified(accounts: ServiceAccounts, token: str) -> Verified:
-    """What the service makes of a token now."""
-    return await accounts.verify(token, peek(token), time.time())
+async def verified(accounts: ServiceAccounts, token: str, now_s: float | None = None) -> Verified:
+    """What the service makes of a token now, or at a time."""
+    return await accounts.verify(token, peek(token), time.time() if now_s is None else now_s)
 
 
 ACCOUNT = Account()
@@ -105,9 +105,9 @@ ES256 = Account("sa_CCCCCCCCCCCCCCCC", "ES256")
 ACCOUNTS = knowing(ACCOUNT.record(), OTHER.record(), ES256.record())
 
 
-async def refused(token: str, accounts: ServiceAccounts = ACCOUNTS) -> str:
-    """Why a token is refused."""
+async def refused(token: str, accounts: ServiceAccounts = ACCOUNTS, now_s: float | None = None) -> str:
+    """Why a token is refused, now or at a time."""
     with pytest.raises(CredentialRefused) as caught:
-        await verified(accounts, token)
+        await verified(accounts, token, now_s)
     assert token not in caught.value.why
     return caught.value.why

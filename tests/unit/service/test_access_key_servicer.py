@@ -1,9 +1,7 @@
 """The RPCs of access keys, in front of both databases: what they do, whom they let in, and what they refuse."""
 
-import asyncio
 import datetime
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -125,82 +123,6 @@ async def test_keys_are_listed_by_how_they_stand(replica: Replica, clock: Any) -
     assert {(key.id, key.state) for key in await replica.listed()} == {
         (key_id, state) for state, ids in by_state.items() for key_id in ids
     }
-
-
-async def test_a_rotated_key_goes_on_beside_the_new_one(replica: Replica) -> None:
-    made = await replica.create(lives_s=7 * DAY_S, models=["m"], max_tokens_per_call=9)
-    rotated = await replica.rotate(made.access_key.id)
-    new, old = rotated.access_key, rotated.replaced
-
-    assert (old.id, old.state, old.replaced_by) == (made.access_key.id, REPLACED, new.id)
-    assert (new.state, new.created_by) == (ACTIVE, "platform/ada")
-    for field in ("team", "name", "scopes", "models", "max_tokens_per_call"):
-        assert getattr(new, field) == getattr(made.access_key, field)
-    assert new.expire_time.seconds - new.create_time.seconds in {7 * DAY_S - 1, 7 * DAY_S}
-    assert abs(old.expire_time.seconds - new.create_time.seconds - DAY_S) <= 1
-    assert replica.principal_of(rotated.secret).credential_id == new.id
-    assert replica.principal_of(made.secret).credential_id == old.id
-    with pytest.raises(CredentialRefused, match="expired access key"):
-        replica.principal_of(made.secret, old.expire_time.seconds + 1)
-
-
-async def test_an_overlap_ends_with_the_old_key_and_can_be_none(replica: Replica) -> None:
-    short, other = await replica.create(lives_s=60), await replica.create()
-    kept = (await replica.rotate(short.access_key.id, overlap_seconds=3600)).replaced
-    cut = (await replica.rotate(other.access_key.id, overlap_seconds=0)).replaced
-
-    assert kept.expire_time == short.access_key.expire_time
-    assert cut.state == EXPIRED
-    with pytest.raises(CredentialRefused, match="expired access key"):
-        replica.principal_of(other.secret)
-
-
-async def test_the_new_key_ends_when_it_is_asked_to(replica: Replica) -> None:
-    key = (await replica.create()).access_key
-    far = await refused(replica.rotate(key.id, expire_time={"seconds": int(time.time()) + 366 * DAY_S}))
-    asked_s = int(time.time()) + 3 * DAY_S
-
-    assert (far.reason, far.fields) == ("REQUEST_INVALID", {"expire_time"})
-    rotated = await replica.rotate(key.id, expire_time={"seconds": asked_s})
-    assert rotated.access_key.expire_time.seconds == asked_s
-
-
-@pytest.mark.parametrize("state", ["REPLACED", "EXPIRED", "REVOKED"])
-async def test_a_key_that_is_not_active_is_not_rotated(replica: Replica, clock: Any, state: str) -> None:
-    key_id = (await replica.create(lives_s=60)).access_key.id
-    match state:
-        case "REPLACED":
-            await replica.rotate(key_id)
-        case "REVOKED":
-            await replica.revoke(key_id)
-        case _:
-            await clock.shift(61_000_000)
-    keys = await replica.listed()
-    refusal = await refused(replica.rotate(key_id))
-
-    assert (refusal.reason, refusal.fields) == ("CREDENTIAL_NOT_ACTIVE", {"id"})
-    assert dict(refusal.info.metadata) == {"id": key_id, "state": state}
-    assert await replica.listed() == keys
-
-
-async def test_of_rotations_at_once_one_is_made(replica: Replica) -> None:
-    key_id = (await replica.create()).access_key.id
-    ends = await asyncio.gather(*(replica.rotate(key_id) for _ in range(8)), return_exceptions=True)
-
-    (won,) = [end for end in ends if not isinstance(end, BaseException)]
-    assert len(await replica.listed()) == 2
-    assert {key.replaced_by for key in await replica.listed()} == {"", won.access_key.id}
-
-
-async def test_of_rotations_at_once_on_two_replicas_one_is_made(postgres_database: Database, open_replica: Any) -> None:
-    async with key_replica(postgres_database) as one, key_replica(await open_replica()) as two:
-        for _ in range(5):
-            key_id = (await one.create()).access_key.id
-            ends = await asyncio.gather(*(each.rotate(key_id) for each in (one, two)), return_exceptions=True)
-
-            (lost,) = [end for end in ends if isinstance(end, grpc.aio.AioRpcError)]
-            assert lost.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert len(await one.listed()) == 10
 
 
 async def test_a_revoked_key_lets_nobody_in_and_keeps_its_time(replica: Replica) -> None:

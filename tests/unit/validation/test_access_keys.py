@@ -1,7 +1,7 @@
 """What is refused of the requests for access keys."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -18,6 +18,8 @@ from service.validation import (
     violations_of_revoke_access_key,
     violations_of_rotate_access_key,
 )
+
+Check: TypeAlias = Callable[[dict[str, Any]], list[Any]]
 
 CREATE: dict[str, Any] = {
     "team": "search", "name": "indexer", "scopes": ["chat"], "expire_time": "2027-01-01T00:00:00Z",
@@ -65,7 +67,7 @@ def revoke(members: dict[str, Any]) -> list[Any]:
     ],
 )
 def test_what_is_wrong_is_found_and_nothing_else(
-    check: Callable[[dict[str, Any]], list[Any]], members: dict[str, Any], found: list[tuple[str, str]]
+    check: Check, members: dict[str, Any], found: list[tuple[str, str]]
 ) -> None:
     assert [(each.field, each.reason) for each in check(members)] == found
 
@@ -82,7 +84,5 @@ def test_what_is_wrong_is_found_and_nothing_else(
         (revoke, {"note": "é" * 500}),
     ],
 )
-def test_what_is_within_its_bounds_passes(
-    check: Callable[[dict[str, Any]], list[Any]], members: dict[str, Any]
-) -> None:
+def test_what_is_within_its_bounds_passes(check: Check, members: dict[str, Any]) -> None:
     assert check(members) == []
