@@ -14,6 +14,7 @@ from service.identity.access_keys import AccessKeys
 from service.identity.directory import Directory, ServiceAccountRecord, read_directory
 
 INTERVAL_S = 1.0
+CATCHING_UP_MAX_S = 1.0
 
 _log = structlog.get_logger()
 
@@ -55,6 +56,17 @@ class Identities:
         # Of two that were read at the same time the older one may come last.
         if directory is not None and directory.version > self._directory.version:
             self._renew(directory)
+
+    async def catch_up(self) -> None:
+        """Takes a change of this process into force before it is answered, if the database can be read meanwhile.
+
+        If not, `follow` does it: what was shown once, such as a new key, MUST NOT be lost for that.
+        """
+        try:
+            async with asyncio.timeout(CATCHING_UP_MAX_S):
+                await self.refresh()
+        except (TimeoutError, BooksUnavailable) as error:
+            _log.warning("identities not read", problem=str(error))
 
     async def follow(self) -> None:
         """Refreshes again and again, until cancelled."""

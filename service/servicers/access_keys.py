@@ -91,7 +91,7 @@ class AccessKeyServicer:
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
         stored: StoredAccessKey = await self._books.change(access_key_registry.create(new, _name_of(call.caller)))
-        await self._identities.refresh()
+        await self._identities.catch_up()
         response = CreateAccessKeyResponse(secret=minted.access_key)
         _fill(response.access_key, stored)
         return response
@@ -126,7 +126,7 @@ class AccessKeyServicer:
         rotated: Rotated = await self._books.change(
             access_key_registry.rotate(request.id, successor, overlap_s * 1_000_000, _name_of(call.caller))
         )
-        await self._identities.refresh()
+        await self._identities.catch_up()
         response = RotateAccessKeyResponse(secret=minted.access_key)
         _fill(response.access_key, rotated.new)
         _fill(response.replaced, rotated.old)
@@ -138,7 +138,7 @@ class AccessKeyServicer:
         require_valid(violations_of_revoke_access_key(request))
         by = Operator(_name_of(call.caller), request.note)
         stored: StoredAccessKey = await self._books.change(access_key_registry.revoke(request.id, by))
-        await self._identities.refresh()
+        await self._identities.catch_up()
         response = RevokeAccessKeyResponse()
         _fill(response.access_key, stored)
         return response

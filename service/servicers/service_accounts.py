@@ -75,7 +75,7 @@ class ServiceAccountServicer:
         stored: StoredAccount = await self._books.change(
             account_registry.create(new, f"{call.caller.team}/{call.caller.name}")
         )
-        await self._identities.refresh()
+        await self._identities.catch_up()
         response = CreateServiceAccountResponse(audience=audience, organisation=organisation)
         _fill(response.service_account, stored)
         return response
@@ -105,7 +105,7 @@ class ServiceAccountServicer:
         require_valid(violations_of_revoke_account(request))
         by = Operator(f"{call.caller.team}/{call.caller.name}", request.note)
         stored: StoredAccount = await self._books.change(account_registry.revoke(request.id, by))
-        await self._identities.refresh()
+        await self._identities.catch_up()
         response = RevokeServiceAccountResponse()
         _fill(response.service_account, stored)
         return response

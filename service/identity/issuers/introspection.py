@@ -24,6 +24,8 @@ from service.identity.tokens import SKEW_S, TOKEN_BYTES_MAX, Peeked, Verified
 REFUSED_KEPT_S = 10.0
 REFUSED_MAX = 1000
 ASKING_MAX = 256
+_ACCESS_TOKEN_KINDS = {"token_use": {"access_token", "access"}, "token_type": {"bearer", "access_token"}}
+"""What issuers call access tokens, in members that RFC 7662 leaves open or describes for another purpose."""
 """Tokens asked for at once; more are not decided: a flood of made-up ones is not to become a flood at the issuer."""
 
 
@@ -101,6 +103,7 @@ class Introspection:
             raise CredentialRefused("token that is not active")
         if answer.get("iss", self._config.issuer) != self._config.issuer:
             raise CredentialRefused("token of another issuer")
+        _require_access_token(answer)
         audiences = answer.get("aud")
         audiences = audiences if isinstance(audiences, list) else [audiences]
         if self._audience not in audiences or len(audiences) > AUDIENCES_MAX:
@@ -118,6 +121,14 @@ class Introspection:
         self._refused[digest] = self._clock() + REFUSED_KEPT_S, refused.why
         if len(self._refused) > REFUSED_MAX:
             self._refused.popitem(last=False)
+
+
+def _require_access_token(answer: Mapping[str, Any]) -> None:
+    """Refuses what an issuer knows, too, and answers for: the hint in the question binds it to nothing."""
+    for name, kinds in _ACCESS_TOKEN_KINDS.items():
+        kind = answer.get(name)
+        if kind is not None and not (isinstance(kind, str) and kind.lower() in kinds):
+            raise CredentialRefused("token that is no access token")
 
 
 def basic_authorization(client_id: str, secret: str) -> str:

@@ -97,6 +97,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "for too many audiences": {"aud": ["cohort", "b", "c", "d", "e", "f"]},
     "for no audience": {"aud": None},
     "for an audience in an object": {"aud": {"cohort": True}},
+    "used as a refresh token": {"token_use": "refresh_token"},
+    "of the type of a refresh token": {"token_type": "refresh_token"},
+    "of a type that is no text": {"token_type": ["Bearer"]},
     "expired": {"exp": NOW_S - SKEW_S},
     "with an end that is text": {"exp": "1900000000"},
     "with an end that is true": {"exp": True},
@@ -111,6 +114,15 @@ WRONG: dict[str, dict[str, Any]] = {
     "bound to a key": {"cnf": {"jkt": "x"}},
     "of four actors": {"act": {"sub": "1", "act": {"sub": "2", "act": {"sub": "3", "act": {"sub": "4"}}}}},
 }
+
+
+@pytest.mark.parametrize("said", [{"token_type": "Bearer"}, {"token_use": "access_token", "token_type": "bearer"}])
+async def test_an_access_token_may_be_called_one(
+    asked: Introspection, issuer: FakeIssuer, said: dict[str, Any]
+) -> None:
+    issuer.documents[INTROSPECTION] = {**active(issuer), **said}
+
+    assert (await verify(asked)).principal.team == "search"
 
 
 @pytest.mark.parametrize("changed", WRONG.values(), ids=list(WRONG))

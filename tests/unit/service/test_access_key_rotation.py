@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from cohort.v1 import access_key_pb2
+from service.books.errors import BooksUnavailable
 from service.identity.refusals import CredentialRefused
 from service.storage.database import Database
 from tests.e2e.requests import refused
@@ -157,3 +158,19 @@ async def test_another_teams_key_is_to_a_rotator_like_one_that_is_not_there(repl
     assert (theirs.code, theirs.reason, theirs.fields) == (nobodys.code, nobodys.reason, nobodys.fields)
     assert dict(theirs.info.metadata) == {"id": others}
     assert len(await replica.listed()) == 1
+
+
+async def test_a_new_key_is_shown_though_the_database_cannot_be_read_any_more(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await replica.create()
+
+    async def unread(*_: object) -> None:
+        raise BooksUnavailable("for a test")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replica.identities, "refresh", unread)
+        rotated = await replica.rotate(made.access_key.id, overlap_seconds=0)
+    await replica.identities.refresh()
+
+    assert replica.principal_of(rotated.secret).credential_id == rotated.access_key.id
