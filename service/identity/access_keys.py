@@ -3,8 +3,8 @@
     cohort_<environment>_<id: 12 base62 digits>_<secret: 43><checksum: 6>
 
 The checksum (CRC-32 of all before it) lets garbage be refused, and leaked keys be found by scanners, without a
-lookup. At rest stands HMAC-SHA256 under a pepper: who can read or write the list of hashes can neither test
-guesses nor forge an entry. A secret of 256 random bits needs no slow hash.
+lookup. At rest stands HMAC-SHA256 under a pepper: who can read or write the hashes can neither test guesses nor
+make one for a key of their own; what a key may do is not under it. 256 random bits need no slow hash.
 """
 
 import hashlib
