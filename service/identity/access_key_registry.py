@@ -12,6 +12,7 @@ from service.books.errors import BooksUnavailable, CredentialNotActive, Credenti
 from service.books.operations import Operator
 from service.books.records import Record
 from service.identity.access_key_rows import LIFETIME_MAX_US, NewAccessKey, count_up, insert
+from service.identity.place import FIRST, Place
 from service.storage.database import Transaction
 
 _ONE = """
@@ -65,18 +66,9 @@ class StoredAccessKey(NamedTuple):
     """ACTIVE, REPLACED, EXPIRED or REVOKED: of those that hold, the last."""
 
     @property
-    def place(self) -> "Place":
+    def place(self) -> Place:
         """Where it stands among all."""
         return Place(self.team, self.name, self.created_at_us, self.id)
-
-
-class Place(NamedTuple):
-    """Where a page ended."""
-
-    team: str
-    name: str
-    created_at_us: int
-    id: str
 
 
 class Page(NamedTuple):
@@ -101,10 +93,6 @@ class Rotated(NamedTuple):
 
     new: StoredAccessKey
     old: StoredAccessKey
-
-
-FIRST = Place("", "", 0, "")
-"""Comes before every key."""
 
 
 def create(new: NewAccessKey, by: str, *, first_admin: bool = False) -> Work:

@@ -12,6 +12,7 @@ from service.books.errors import CredentialUnknown
 from service.books.operations import Operator
 from service.books.records import Record
 from service.identity.access_key_rows import count_up
+from service.identity.place import FIRST, Place
 from service.identity.service_accounts import ID_PREFIX
 from service.storage.database import Transaction
 
@@ -71,18 +72,9 @@ class StoredAccount(NamedTuple):
     """Days since 1970; 0 if it was never used."""
 
     @property
-    def place(self) -> "Place":
+    def place(self) -> Place:
         """Where it stands among all."""
         return Place(self.team, self.name, self.created_at_us, self.id)
-
-
-class Place(NamedTuple):
-    """Where a page ended."""
-
-    team: str
-    name: str
-    created_at_us: int
-    id: str
 
 
 class Page(NamedTuple):
@@ -90,10 +82,6 @@ class Page(NamedTuple):
 
     accounts: list[StoredAccount]
     end: Place | None
-
-
-FIRST = Place("", "", 0, "")
-"""Comes before every account."""
 
 
 def create(new: NewAccount, by: str) -> Work:

@@ -1,6 +1,5 @@
 """The RPCs of access keys: validate → whose → books → directory → answer. A key itself is shown in the answer alone."""
 
-import datetime
 import functools
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,18 +21,17 @@ from cohort.v1.access_key_pb2 import (
 from service.books import ledger
 from service.books.books import Books
 from service.books.errors import CredentialUnknown, TeamUnknown
-from service.books.operations import Operator
 from service.call import Call, current_call
 from service.context import Context
 from service.errors import Refused, RequestInvalid, ScopeMissing
 from service.identity import access_key_registry
-from service.identity.access_key_registry import FIRST, Place, Rotated, StoredAccessKey, Successor
+from service.identity.access_key_registry import Rotated, StoredAccessKey, Successor
 from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, LIFETIME_MAX_US, NewAccessKey
 from service.identity.access_keys import MintedAccessKey, mint
 from service.identity.identities import Identities
 from service.identity.principal import Principal
 from service.identity.scopes import ADMIN
-from service.servicers.asking import page_token_of, place_of, require_valid
+from service.servicers.asking import credential_place_of, day_of, operator_of, page_token_of, require_valid
 from service.snapshot import Snapshot
 from service.validation import (
     Violation,
@@ -49,7 +47,6 @@ OVERLAP_DEFAULT_S = 24 * 3600
 CLOCKS_DIFFER_US = 300_000_000
 """How far a caller's clock may be ahead who asks for the longest life; the key does not live longer for it."""
 
-_DAY_ZERO = datetime.date(1970, 1, 1)
 _STATES: dict[str, AccessKeyState.ValueType] = {
     "ACTIVE": access_key_pb2.ACCESS_KEY_STATE_ACTIVE,
     "REPLACED": access_key_pb2.ACCESS_KEY_STATE_REPLACED,
@@ -90,7 +87,7 @@ class AccessKeyServicer:
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
-        stored: StoredAccessKey = await self._books.change(access_key_registry.create(new, _name_of(call.caller)))
+        stored: StoredAccessKey = await self._books.change(access_key_registry.create(new, operator_of(call).principal))
         await self._identities.catch_up()
         response = CreateAccessKeyResponse(secret=minted.access_key)
         _fill(response.access_key, stored)
@@ -99,14 +96,13 @@ class AccessKeyServicer:
     async def ListAccessKeys(self, request: ListAccessKeysRequest, _: Context) -> ListAccessKeysResponse:
         """Lists access keys."""
         require_valid(violations_of_list_access_keys(request))
-        after = Place(*place_of(request.page_token, (str, str, int, str))) if request.page_token else FIRST
         page = await self._books.read(
             functools.partial(
                 access_key_registry.list_access_keys,
                 team=request.team,
                 state=_STATE_NAMES.get(request.state, ""),
                 keys_max=request.page_size or KEYS_DEFAULT,
-                after=after,
+                after=credential_place_of(request.page_token),
             )
         )
         response = ListAccessKeysResponse(next_page_token=page_token_of(page.end) if page.end else "")
@@ -124,7 +120,7 @@ class AccessKeyServicer:
         minted = _minted(call.snapshot)
         successor = Successor(minted.id, minted.digest, minted.pepper_version, expires_at_us)
         rotated: Rotated = await self._books.change(
-            access_key_registry.rotate(request.id, successor, overlap_s * 1_000_000, _name_of(call.caller))
+            access_key_registry.rotate(request.id, successor, overlap_s * 1_000_000, operator_of(call).principal)
         )
         await self._identities.catch_up()
         response = RotateAccessKeyResponse(secret=minted.access_key)
@@ -136,8 +132,8 @@ class AccessKeyServicer:
         """Ends an access key."""
         call = current_call()
         require_valid(violations_of_revoke_access_key(request))
-        by = Operator(_name_of(call.caller), request.note)
-        stored: StoredAccessKey = await self._books.change(access_key_registry.revoke(request.id, by))
+        work = access_key_registry.revoke(request.id, operator_of(call, request.note))
+        stored: StoredAccessKey = await self._books.change(work)
         await self._identities.catch_up()
         response = RevokeAccessKeyResponse()
         _fill(response.access_key, stored)
@@ -189,10 +185,6 @@ def _minted(snapshot: Snapshot) -> MintedAccessKey:
     return mint(snapshot.loaded.config.environment, snapshot.peppers)
 
 
-def _name_of(principal: Principal) -> str:
-    return f"{principal.team}/{principal.name}"
-
-
 def _fill(told: AccessKey, stored: StoredAccessKey) -> None:
     told.id, told.team, told.name = stored.id, stored.team, stored.name
     told.scopes.extend(stored.scopes)
@@ -204,7 +196,6 @@ def _fill(told: AccessKey, stored: StoredAccessKey) -> None:
     told.expire_time.FromMicroseconds(stored.expires_at_us)
     if stored.revoked_at_us:
         told.revoke_time.FromMicroseconds(stored.revoked_at_us)
-    if stored.last_used_day:
-        told.last_used_day = (_DAY_ZERO + datetime.timedelta(days=stored.last_used_day)).isoformat()
+    told.last_used_day = day_of(stored.last_used_day)
     told.created_by = stored.created_by
     told.replaced_by = stored.replaced_by

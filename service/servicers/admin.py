@@ -14,13 +14,12 @@ from cohort.v1.budget_pb2 import (
 from service.books.books import Books
 from service.books.errors import TeamUnknown
 from service.books.listing import Listed, Place, Wanted, list_records
-from service.books.operations import Operator
 from service.books.records import Kind
 from service.call import Call, current_call
 from service.context import Context
 from service.errors import RequestInvalid
 from service.money import nanos_of
-from service.servicers.asking import at_us_of, page_token_of, place_of, require_valid, team_asked
+from service.servicers.asking import at_us_of, operator_of, page_token_of, place_of, require_valid, team_asked
 from service.servicers.budget import fill_budget
 from service.snapshot import BudgetTerms
 from service.validation import (
@@ -53,7 +52,7 @@ class AdminServicer:
         call = current_call()
         require_valid(violations_of_set_frozen(request))
         terms = _terms_of(call, request.team)
-        by = _operator(call, request.note)
+        by = operator_of(call, request.note)
         held = await self._books.set_frozen(request.team, terms.zone, by, frozen=request.frozen)
         response = SetTeamFrozenResponse(team=request.team)
         if held.standing.frozen_at_us:
@@ -67,7 +66,7 @@ class AdminServicer:
         require_valid(violations_of_adjust_budget(request))
         terms = _terms_of(call, request.team)
         day = _day_of(request.day, terms)
-        by = _operator(call, request.note)
+        by = operator_of(call, request.note)
         amount_nanos = nanos_of(request.amount)
         held = await self._books.adjust(request.team, terms.zone, amount_nanos, request.request_id, by, day)
         response = AdjustBudgetResponse()
@@ -102,10 +101,6 @@ def _terms_of(call: Call, team: str) -> BudgetTerms:
     if terms is None:
         raise TeamUnknown(team)
     return terms
-
-
-def _operator(call: Call, note: str) -> Operator:
-    return Operator(f"{call.caller.team}/{call.caller.name}", note)
 
 
 def _day_of(day: str, terms: BudgetTerms) -> datetime.date | None:

@@ -1,14 +1,17 @@
 """What RPCs that show figures or records share: whose may be shown, times as µs, and page tokens."""
 
 import base64
+import datetime
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from service.books.operations import Operator
 from service.call import Call
 from service.errors import RequestInvalid, ScopeMissing
+from service.identity.place import FIRST, Place
 from service.identity.scopes import ADMIN
 from service.validation import Violation, ViolationReason
 
@@ -54,6 +57,29 @@ def require_valid(violations: list[Violation]) -> None:
     """
     if violations:
         raise RequestInvalid(violations)
+
+
+def operator_of(call: Call, note: str = "") -> Operator:
+    """Who asks for a change, and why, as records name it."""
+    return Operator(f"{call.caller.team}/{call.caller.name}", note)
+
+
+def credential_place_of(page_token: str) -> Place:
+    """Where the page before ended, in a list of access keys or service accounts; `FIRST` without a token.
+
+    Raises:
+        RequestInvalid: It is no token of this RPC.
+    """
+    return Place(*place_of(page_token, (str, str, int, str))) if page_token else FIRST
+
+
+def day_of(days: int) -> str:
+    """A day as requests and answers write it; "" for 0.
+
+    Args:
+        days: Since 1970.
+    """
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=days)).isoformat() if days else ""
 
 
 def at_us_of(time: Timestamp) -> int:

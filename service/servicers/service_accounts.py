@@ -1,6 +1,5 @@
 """The RPCs of service accounts: validate → books → directory → answer. Their private keys are never seen here."""
 
-import datetime
 import functools
 
 from cohort.v1 import error_reason_pb2 as reasons
@@ -15,16 +14,15 @@ from cohort.v1.service_account_pb2 import (
 )
 from service.books.books import Books
 from service.books.errors import TeamUnknown
-from service.books.operations import Operator
 from service.call import current_call
 from service.context import Context
 from service.errors import Refused
 from service.identity import account_registry
-from service.identity.account_registry import FIRST, NewAccount, Place, StoredAccount
+from service.identity.account_registry import NewAccount, StoredAccount
 from service.identity.identities import Identities
 from service.identity.service_accounts import ServiceAccounts
 from service.public_keys import public_key_of
-from service.servicers.asking import page_token_of, place_of, require_valid
+from service.servicers.asking import credential_place_of, day_of, operator_of, page_token_of, require_valid
 from service.validation import (
     violations_of_create_account,
     violations_of_list_accounts,
@@ -32,8 +30,6 @@ from service.validation import (
 )
 
 ACCOUNTS_DEFAULT = 100
-
-_DAY_ZERO = datetime.date(1970, 1, 1)
 
 
 class ServiceAccountServicer:
@@ -72,9 +68,7 @@ class ServiceAccountServicer:
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
-        stored: StoredAccount = await self._books.change(
-            account_registry.create(new, f"{call.caller.team}/{call.caller.name}")
-        )
+        stored: StoredAccount = await self._books.change(account_registry.create(new, operator_of(call).principal))
         await self._identities.catch_up()
         response = CreateServiceAccountResponse(audience=audience, organisation=organisation)
         _fill(response.service_account, stored)
@@ -83,13 +77,12 @@ class ServiceAccountServicer:
     async def ListServiceAccounts(self, request: ListServiceAccountsRequest, _: Context) -> ListServiceAccountsResponse:
         """Lists service accounts."""
         require_valid(violations_of_list_accounts(request))
-        after = Place(*place_of(request.page_token, (str, str, int, str))) if request.page_token else FIRST
         page = await self._books.read(
             functools.partial(
                 account_registry.list_accounts,
                 team=request.team,
                 accounts_max=request.page_size or ACCOUNTS_DEFAULT,
-                after=after,
+                after=credential_place_of(request.page_token),
             )
         )
         response = ListServiceAccountsResponse(next_page_token=page_token_of(page.end) if page.end else "")
@@ -103,8 +96,8 @@ class ServiceAccountServicer:
         """Ends a service account and all its JWTs."""
         call = current_call()
         require_valid(violations_of_revoke_account(request))
-        by = Operator(f"{call.caller.team}/{call.caller.name}", request.note)
-        stored: StoredAccount = await self._books.change(account_registry.revoke(request.id, by))
+        work = account_registry.revoke(request.id, operator_of(call, request.note))
+        stored: StoredAccount = await self._books.change(work)
         await self._identities.catch_up()
         response = RevokeServiceAccountResponse()
         _fill(response.service_account, stored)
@@ -124,6 +117,5 @@ def _fill(told: ServiceAccount, stored: StoredAccount) -> None:
     told.create_time.FromMicroseconds(stored.created_at_us)
     if stored.revoked_at_us:
         told.revoke_time.FromMicroseconds(stored.revoked_at_us)
-    if stored.last_used_day:
-        told.last_used_day = (_DAY_ZERO + datetime.timedelta(days=stored.last_used_day)).isoformat()
+    told.last_used_day = day_of(stored.last_used_day)
     told.created_by = stored.created_by

@@ -16,7 +16,6 @@ from service.books.entries import Work
 from service.books.errors import CredentialNotActive
 from service.books.operations import Operator
 from service.identity.access_key_registry import (
-    FIRST,
     StoredAccessKey,
     Successor,
     create,
@@ -27,6 +26,7 @@ from service.identity.access_key_registry import (
 from service.identity.access_key_rows import NewAccessKey
 from service.identity.access_keys import mint
 from service.identity.identities import Identities
+from service.identity.place import FIRST
 from service.identity.refusals import CredentialRefused
 from service.storage.database import Transaction
 from tests.identity.stopped_books import StoppedBooks

@@ -10,8 +10,9 @@ from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.config import Config, ConfigError
-from service.identity.access_key_registry import FIRST, list_access_keys
+from service.identity.access_key_registry import list_access_keys
 from service.identity.importing import import_keys, keys_in
+from service.identity.place import FIRST
 from service.storage.database import Database
 from tests.unit.cli.configs import write_config
 
