@@ -100,6 +100,21 @@ def rewrite_log(path: Path, vfs: str | None) -> None:
         file.xClose()
 
 
+def open_log(connection: apsw.Connection, path: Path) -> int:
+    """A descriptor by which the log can be synced that the connection writes.
+
+    It is another one than SQLite's: each learns by itself of pages that Linux could not write.
+
+    Raises:
+        apsw.Error: The log cannot be made.
+        OSError: It cannot be opened.
+    """
+    log = Path(f"{path}-wal")
+    if not log.exists():  # SQLite makes a new file's log with its first page
+        connection.execute("BEGIN IMMEDIATE; COMMIT")
+    return os.open(log, os.O_RDWR | os.O_CLOEXEC)
+
+
 def _make_private(path: Path) -> None:
     """Makes the file, for its user alone, and its name durable, which SQLite does for the log only."""
     try:

@@ -18,12 +18,11 @@ class Worker:
 
     Args:
         name: The thread's.
-        afterwards: What is to be done after each job, when its result is on its way.
     """
 
-    def __init__(self, name: str, afterwards: Callable[[], None] | None = None) -> None:
-        self._afterwards = afterwards
+    def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._held: list[_Job | None] | None = None
         self._closed = False
         self._given = self._done = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -31,8 +30,23 @@ class Worker:
 
     @property
     def is_idle(self) -> bool:
-        """It does nothing, not even what is to be done afterwards, and would take a job."""
-        return self._given == self._done and not self._closed
+        """It does nothing, and would do a job at once."""
+        return self._given == self._done and self._held is None and not self._closed
+
+    @property
+    def is_closed(self) -> bool:
+        """It takes no more jobs."""
+        return self._closed
+
+    def hold(self) -> None:
+        """Begins no job until `release`: while it is idle, what it does jobs on is needed elsewhere."""
+        self._held = []
+
+    def release(self) -> None:
+        """Goes on, with what it was given meanwhile."""
+        held, self._held = self._held or [], None
+        for entry in held:
+            self._jobs.put(entry)
 
     async def run(self, job: Callable[[], T]) -> T:
         """Does *job* in the thread, after those given before, whether the caller still waits or not.
@@ -42,23 +56,30 @@ class Worker:
         """
         if self._closed:
             raise DatabaseUnavailable("The database is closed")
-        return await self._put(job)
+        return await self.give(job)
 
     async def close(self, job: Callable[[], None]) -> None:
         """Does *job* after those given before, then ends the thread. A second time it does nothing."""
         if self._closed:
             return
         self._closed = True
-        last = self._put(job)
-        self._jobs.put(None)
+        last = self.give(job)
+        self._put(None)
         await last
 
-    def _put(self, job: Callable[[], T]) -> "asyncio.Future[T]":
+    def give(self, job: Callable[[], T]) -> "asyncio.Future[T]":
+        """What *job* will have given; nobody has to wait for it. MUST NOT be called after `close`."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._given += 1
-        self._jobs.put((job, loop, done))
+        self._put((job, loop, done))
         return done
+
+    def _put(self, entry: "_Job | None") -> None:
+        if self._held is None:
+            self._jobs.put(entry)
+        else:
+            self._held.append(entry)
 
     def _run(self) -> None:
         while (entry := self._jobs.get()) is not None:
@@ -67,12 +88,10 @@ class Worker:
                 result, error = job(), None
             except BaseException as raised:
                 result, error = None, raised
+            self._done += 1
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(_deliver, done, result, error)
             del entry, job, done, result, error  # the thread may wait long for the next one
-            if self._afterwards is not None:
-                self._afterwards()
-            self._done += 1
 
 
 def _deliver(done: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:

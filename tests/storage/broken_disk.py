@@ -69,6 +69,9 @@ class BrokenDisk(apsw.VFS):
         self._changes.pop(Path(filename).name, None)
         super().xDelete(filename, syncdir)
 
+    def synced(self) -> None:
+        """Called at each sync that goes well."""
+
     def pending(self, name: str) -> int:
         """How many writes to a file no sync has made durable."""
         return sum(not change.durable for change in self._changes.get(name, []))
@@ -120,6 +123,7 @@ class _File(apsw.VFSFile):
             for change in self._changes:
                 change.given_up = not change.durable
             raise
+        self._disk.synced()
         for change in self._changes:
             change.durable = not change.given_up
 

@@ -16,15 +16,17 @@ from service.storage.database import Database, Transaction
 from service.storage.errors import DatabaseUnavailable
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
-from service.storage.sqlite import CHECKPOINT_PAGES, SqliteDatabase
+from service.storage.sqlite import SqliteDatabase
 from service.storage.sqlite_connection import require_version
+from service.storage.sqlite_session import CHECKPOINT_PAGES
 from tests.storage.statements import CREATE_THING, INSERT, INSERT_WORDS, ids, look, run
 
 _SERVE = """
 import asyncio, sys
 from pathlib import Path
 from service.storage.errors import DatabaseUnavailable
-from service.storage.sqlite import CHECKPOINT_PAGES, SqliteDatabase
+from service.storage.sqlite import SqliteDatabase
+from service.storage.sqlite_session import CHECKPOINT_PAGES
 try:
     asyncio.run(SqliteDatabase(Path(sys.argv[1])).open())
 except DatabaseUnavailable as error:
