@@ -1,6 +1,7 @@
 """What the database says of who may call, read whole: access keys and service accounts as they are checked."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -38,6 +39,15 @@ class Directory:
     access_keys: tuple[AccessKeyRecord, ...] = ()
     """Those expired for 30 days are left out: they are unknown then."""
     accounts: dict[str, ServiceAccountRecord] = field(default_factory=dict)
+
+    def without(self, revoked: Collection[str]) -> "Directory":
+        """The same, with the access keys and service accounts of these ids revoked, whatever the database said."""
+        keys = tuple(replace(key, revoked=True) if key.id in revoked else key for key in self.access_keys)
+        accounts = {
+            account.id: replace(account, revoked=True) if account.id in revoked else account
+            for account in self.accounts.values()
+        }
+        return Directory(self.version, keys, accounts)
 
 
 async def read_directory(tx: Transaction, known_version: int) -> Directory | None:

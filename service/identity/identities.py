@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from service.books.books import Books
+from service.books.books import GLANCE_WAIT_S, READ_WAIT_S, Books
 from service.books.errors import BooksUnavailable
 from service.identity.access_keys import AccessKeys
 from service.identity.directory import Directory, ServiceAccountRecord, read_directory
@@ -31,6 +31,8 @@ class Identities:
         self._books = books
         self._changed = changed
         self._directory = Directory()
+        self._refreshing = asyncio.Lock()
+        self._revoked_here: set[str] = set()
         self._environment = ""
         self._peppers: Mapping[str, bytes] = {}
         self.access_keys = AccessKeys("", {}, ())
@@ -45,17 +47,30 @@ class Identities:
         self._environment, self._peppers = environment, peppers
         self._renew(self._directory)
 
-    async def refresh(self) -> None:
-        """Takes the database's directory into force, if it is a newer one.
+    def revoked(self, credential_id: str) -> None:
+        """Takes a revocation of this process into force: from now on, whatever the database says or does not say.
+
+        It is never taken back: a read that began before it may end after it.
+        """
+        self._revoked_here.add(credential_id)
+        self._renew(self._directory)
+
+    async def refresh(self, wait_s: float = READ_WAIT_S) -> None:
+        """Takes the database's directory into force, if it is another one than is known.
+
+        Another one, and not only a later one: a database that was restored from a backup is at an earlier version.
+
+        Args:
+            wait_s: How long reading may take.
 
         Raises:
             BooksUnavailable: The database does not answer.
         """
-        known = self._directory.version
-        directory = await self._books.read(lambda tx: read_directory(tx, known))
-        # Of two that were read at the same time the older one may come last.
-        if directory is not None and directory.version > self._directory.version:
-            self._renew(directory)
+        async with self._refreshing:  # of two that are read at the same time the older one could come last
+            known = self._directory.version
+            directory = await self._books.glance(lambda tx: read_directory(tx, known), wait_s)
+            if directory is not None:
+                self._renew(directory)
 
     async def catch_up(self) -> None:
         """Takes a change of this process into force before it is answered, if the database can be read meanwhile.
@@ -70,16 +85,23 @@ class Identities:
 
     async def follow(self) -> None:
         """Refreshes again and again, until cancelled."""
+        loop = asyncio.get_running_loop()
+        wait_s, begun_s = GLANCE_WAIT_S, loop.time()
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            # From beginning to beginning: what a slow read just missed is in force with the next one.
+            await asyncio.sleep(begun_s + INTERVAL_S - loop.time())
+            begun_s = loop.time()
             try:
-                await self.refresh()
+                await self.refresh(wait_s)
+                wait_s = GLANCE_WAIT_S
             except BooksUnavailable as error:  # no call that costs begins now, either
+                # To connect anew, or to read a directory of many, may take longer than a look.
+                wait_s = READ_WAIT_S
                 _log.warning("identities not read", problem=str(error))
             except Exception as error:  # the next look may be better
                 _log.error("identities not read", exc_info=error)
 
     def _renew(self, directory: Directory) -> None:
-        self._directory = directory
-        self.access_keys = AccessKeys(self._environment, self._peppers, directory.access_keys)
+        self._directory = directory.without(self._revoked_here) if self._revoked_here else directory
+        self.access_keys = AccessKeys(self._environment, self._peppers, self._directory.access_keys)
         self._changed()

@@ -134,6 +134,7 @@ class AccessKeyServicer:
         require_valid(violations_of_revoke_access_key(request))
         work = access_key_registry.revoke(request.id, operator_of(call, request.note))
         stored: StoredAccessKey = await self._books.change(work)
+        self._identities.revoked(stored.id)
         await self._identities.catch_up()
         response = RevokeAccessKeyResponse()
         _fill(response.access_key, stored)

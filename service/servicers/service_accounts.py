@@ -98,6 +98,7 @@ class ServiceAccountServicer:
         require_valid(violations_of_revoke_account(request))
         work = account_registry.revoke(request.id, operator_of(call, request.note))
         stored: StoredAccount = await self._books.change(work)
+        self._identities.revoked(stored.id)
         await self._identities.catch_up()
         response = RevokeServiceAccountResponse()
         _fill(response.service_account, stored)

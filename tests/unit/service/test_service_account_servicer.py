@@ -22,6 +22,7 @@ from cohort.v1.service_account_pb2 import (
 from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
+from service.books.errors import BooksUnavailable
 from service.call import Call
 from service.context import Context
 from service.identity.authenticator import Authenticator
@@ -169,13 +170,23 @@ async def test_what_was_not_asked_for_is_not_limited(replica: Replica) -> None:
     assert (await replica.principal_of(account.token())).max_tokens_per_call is None
 
 
-async def test_a_revoked_account_is_let_in_no_more(replica: Replica) -> None:
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_revoked_account_is_let_in_no_more_though_the_database_cannot_be_read(
+    replica: Replica,
+    monkeypatch: pytest.MonkeyPatch,
+    readable: bool,  # noqa: FBT001
+) -> None:
     account, other = Account(), Account()
     await replica.create(account)
     await replica.create(other, name="other")
     token = account.token()
     await replica.principal_of(token)  # from now on in the cache
 
+    async def unread(*_: object) -> None:
+        raise BooksUnavailable("for a test")
+
+    if not readable:
+        monkeypatch.setattr(replica.identities, "refresh", unread)
     revoked = await replica.revoke(account.id)
 
     assert revoked.HasField("revoke_time")
