@@ -21,6 +21,8 @@ from service.pricing.book import PriceBook
 from service.pricing.moves import check_moves
 from service.pricing.price_file import PriceBookError
 
+PEPPER_BYTES_MIN = 32
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetTerms:
@@ -109,9 +111,14 @@ def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
     peppers: dict[str, bytes] = {}
     for version, reference in loaded.config.peppers.items():
         try:
-            peppers[version] = loaded.secret(reference).read().encode()
+            pepper = loaded.secret(reference).read().encode()
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
+            continue
+        if len(pepper) < PEPPER_BYTES_MIN:
+            short = f"shorter than {PEPPER_BYTES_MIN} bytes, so it could be guessed"
+            problems.append(f"peppers.{version}: {short}; make one with `openssl rand -hex 32`")
+        peppers[version] = pepper
     return peppers
 
 

@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
         loaded = config.load(arguments.config)
         peppers = snapshot_of(loaded).peppers
         expires_at_us = _expiry(arguments, loaded, peppers)
-        minted = mint(loaded.config.environment, peppers)
+        minted = mint(loaded.config.environment, peppers, loaded.config.identity.pepper_version)
         new = NewAccessKey(
             id=minted.id,
             digest=minted.digest,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
 
 from service.config.base import Section
-from service.config.values import IssuerUrl, Name, Reference, Scope
+from service.config.values import IssuerUrl, Name, PepperVersion, Reference, Scope
 from service.spiffe_id import trust_domain_of
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
@@ -98,12 +98,14 @@ class SpiffeIdConfig(Section):
 
 
 class IdentityConfig(Section):
-    """Who may call, beside the holders of access keys."""
+    """Who may call."""
 
     organisation: str | None = Field(default=None, min_length=1, max_length=200)
     """What the JWTs of service accounts have to say in `org_id`; without it there are none."""
     audience: str = Field(default="cohort", min_length=1, max_length=200)
     """What tokens have to name in `aud`."""
+    pepper_version: PepperVersion | None = None
+    """Of `peppers`, the version that new access keys are kept under; absent = the highest."""
     issuers: dict[Name, IssuerConfig] = Field(default_factory=dict)
     trust_domains: dict[TrustDomain, TrustDomainConfig] = Field(default_factory=dict)
     spiffe_ids: dict[SpiffeId, SpiffeIdConfig] = Field(default_factory=dict)

@@ -115,14 +115,15 @@ def create(environment: str) -> tuple[str, str]:
     return key_id, body + checksum_of(body)
 
 
-def mint(environment: str, peppers: Mapping[str, bytes]) -> MintedAccessKey:
-    """Makes a new access key, to be kept under the newest pepper.
+def mint(environment: str, peppers: Mapping[str, bytes], pepper_version: str | None = None) -> MintedAccessKey:
+    """Makes a new access key.
 
     Args:
         environment: Whose callers it is for.
         peppers: Pepper version → pepper; at least one.
+        pepper_version: The one that it is to be kept under; None for the highest.
     """
-    version = max(peppers, key=int)
+    version = max(peppers, key=int) if pepper_version is None else pepper_version
     key_id, access_key = create(environment)
     return MintedAccessKey(key_id, access_key, digest_of(access_key, peppers[version]), version)
 

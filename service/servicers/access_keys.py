@@ -183,7 +183,8 @@ def _minted(snapshot: Snapshot) -> MintedAccessKey:
     if not snapshot.peppers:
         message = "there are no access keys here: the config names no pepper"
         raise Refused(reasons.ERROR_REASON_ACCESS_KEYS_OFF, message, {})
-    return mint(snapshot.loaded.config.environment, snapshot.peppers)
+    config = snapshot.loaded.config
+    return mint(config.environment, snapshot.peppers, config.identity.pepper_version)
 
 
 def _fill(told: AccessKey, stored: StoredAccessKey) -> None:

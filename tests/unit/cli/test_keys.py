@@ -190,6 +190,19 @@ def test_the_first_key_is_an_operators_and_is_made_once(tmp_path: Path, capfd: p
     )
 
 
+def test_the_first_key_is_kept_under_the_pepper_that_new_keys_are_kept_under(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pepper-2").write_text("another-pepper-of-the-tests-0123456789")
+    peppers = '1 = "file:pepper"\n2 = "file:pepper-2"\n'
+    file = write_config(tmp_path, peppers=peppers, more='[identity]\npepper_version = "1"\n')
+    assert init(file) == 0
+    access_key = capfd.readouterr().out.strip()
+
+    keys_under_the_old_one = access_keys_of(config.load(write_config(tmp_path)))
+    assert keys_under_the_old_one.principal_of(access_key, time.time()).name == "ada"
+
+
 @pytest.mark.parametrize(("scopes", "code"), [(["chat", "keys:rotate"], 0), (["chat", "admin"], 1)])
 def test_a_key_of_an_operator_that_has_expired_counts_and_one_of_a_caller_does_not(
     scopes: list[str], code: int, tmp_path: Path

@@ -100,9 +100,12 @@ class Replica:
 
 
 @contextlib.asynccontextmanager
-async def key_replica(database: Database, peppers: dict[str, bytes] = PEPPERS) -> AsyncIterator[Replica]:
+async def key_replica(
+    database: Database, peppers: dict[str, bytes] = PEPPERS, pepper_version: str | None = None
+) -> AsyncIterator[Replica]:
     """Serves while the context is open."""
-    loaded = SimpleNamespace(config=SimpleNamespace(environment="test"))
+    identity = SimpleNamespace(pepper_version=pepper_version)
+    loaded = SimpleNamespace(config=SimpleNamespace(environment="test", identity=identity))
     snapshot: Any = SimpleNamespace(policies=TEAMS, peppers=peppers, loaded=loaded)
 
     def open_call(rpc: str, context: Context) -> Call:

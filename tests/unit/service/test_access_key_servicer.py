@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from cohort.v1 import access_key_pb2
 from cohort.v1.access_key_pb2 import CreateAccessKeyRequest
 from service.identity import last_used
 from service.identity.access_keys import mint
+from service.identity.identities import Identities
 from service.identity.last_used import LastUsed
 from service.identity.refusals import CredentialRefused
 from service.storage.database import Database
@@ -99,6 +101,18 @@ async def test_without_a_pepper_there_are_no_keys(database: Database) -> None:
         refusal = await refused(replica.create())
 
     assert (refusal.reason, refusal.code) == ("ACCESS_KEYS_OFF", grpc.StatusCode.FAILED_PRECONDITION)
+
+
+async def test_a_new_pepper_can_be_held_back_until_every_replica_has_it(database: Database) -> None:
+    async with key_replica(database, pepper_version="2") as early, key_replica(database) as late:
+        before, after = await early.create(), await late.create()
+        behind = Identities(early.books, lambda: None)
+        behind.take_over("test", {"2": PEPPERS["2"]})
+        await behind.refresh()
+
+    assert behind.access_keys.principal_of(before.secret, time.time()).credential_id == before.access_key.id
+    with pytest.raises(CredentialRefused, match="wrong secret"):
+        behind.access_keys.principal_of(after.secret, time.time())
 
 
 async def test_keys_are_listed_by_team_and_name_and_time_page_by_page(replica: Replica) -> None:
