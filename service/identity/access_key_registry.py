@@ -12,7 +12,7 @@ from service.books.errors import BooksUnavailable, CredentialNotActive, Credenti
 from service.books.operations import Operator
 from service.books.records import Record
 from service.identity.access_key_rows import LIFETIME_MAX_US, NewAccessKey, count_up, insert
-from service.identity.place import FIRST, Place
+from service.identity.place import FIRST, CredentialPlace
 from service.storage.database import Transaction
 
 _ONE = """
@@ -66,16 +66,16 @@ class StoredAccessKey(NamedTuple):
     """ACTIVE, REPLACED, EXPIRED or REVOKED: of those that hold, the last."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CredentialPlace:
         """Where it stands among all."""
-        return Place(self.team, self.name, self.created_at_us, self.id)
+        return CredentialPlace(self.team, self.name, self.created_at_us, self.id)
 
 
 class Page(NamedTuple):
     """Some keys by team, name and time of their making, and where the next page begins; None if there is none."""
 
     keys: list[StoredAccessKey]
-    end: Place | None
+    end: CredentialPlace | None
 
 
 class Successor(NamedTuple):
@@ -176,7 +176,9 @@ def revoke(key_id: str, by: Operator) -> Work:
     return Work("", act)
 
 
-async def list_access_keys(tx: Transaction, team: str, state: str, keys_max: int, after: Place = FIRST) -> Page:
+async def list_access_keys(
+    tx: Transaction, team: str, state: str, keys_max: int, after: CredentialPlace = FIRST
+) -> Page:
     """Reads the next page.
 
     Args:

@@ -17,11 +17,11 @@ from service.books.books import Books
 from service.books.entries import Work
 from service.books.operations import Operator
 from service.config.values import Scope
-from service.identity import access_keys, account_registry
+from service.identity import access_keys, service_account_registry
 from service.identity.access_key_rows import NewAccessKey
-from service.identity.account_registry import NewAccount
 from service.identity.importing import import_keys
 from service.identity.scopes import SCOPES
+from service.identity.service_account_registry import NewServiceAccount
 from service.storage.database import Transaction
 from tests.identity.authority import Authority, Issued
 from tests.identity.issuer import CLIENT_ID, WITHDRAWN, Issuer
@@ -135,11 +135,11 @@ class ServiceAccountMinter:
         )
         for team in TEAMS:
             for revoked in (False, True):
-                new = NewAccount(team, "tests", frozenset(SCOPES), public.decode(), "EdDSA")
-                stored = await books.change(account_registry.create(new, "tests"))
+                new = NewServiceAccount(team, "tests", frozenset(SCOPES), public.decode(), "EdDSA")
+                stored = await books.change(service_account_registry.create(new, "tests"))
                 self.ids[team, revoked] = stored.id
                 if revoked:
-                    await books.change(account_registry.revoke(stored.id, Operator("tests", "")))
+                    await books.change(service_account_registry.revoke(stored.id, Operator("tests", "")))
 
     def mint(self, holder: Holder) -> Presented:
         account_id = self.ids[holder.team, holder.state == "revoked"]

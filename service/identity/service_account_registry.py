@@ -12,7 +12,7 @@ from service.books.errors import CredentialUnknown
 from service.books.operations import Operator
 from service.books.records import Record
 from service.identity.access_key_rows import count_up
-from service.identity.place import FIRST, Place
+from service.identity.place import FIRST, CredentialPlace
 from service.identity.service_accounts import ID_PREFIX
 from service.storage.database import Transaction
 
@@ -38,7 +38,7 @@ ORDER BY team, name, created_at_us, id LIMIT $6"""
 
 
 @dataclass(frozen=True, slots=True)
-class NewAccount:
+class NewServiceAccount:
     """A service account that is to be."""
 
     team: str
@@ -53,7 +53,7 @@ class NewAccount:
     """Its own cap of output tokens; None: its team's."""
 
 
-class StoredAccount(NamedTuple):
+class StoredServiceAccount(NamedTuple):
     """A row, in the order of its columns."""
 
     id: str
@@ -72,20 +72,20 @@ class StoredAccount(NamedTuple):
     """Days since 1970; 0 if it was never used."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CredentialPlace:
         """Where it stands among all."""
-        return Place(self.team, self.name, self.created_at_us, self.id)
+        return CredentialPlace(self.team, self.name, self.created_at_us, self.id)
 
 
 class Page(NamedTuple):
     """Some accounts by team, name and time of their making, and where the next page begins; None if there is none."""
 
-    accounts: list[StoredAccount]
-    end: Place | None
+    accounts: list[StoredServiceAccount]
+    end: CredentialPlace | None
 
 
-def create(new: NewAccount, by: str) -> Work:
-    """Makes an account; gives it as `StoredAccount`.
+def create(new: NewServiceAccount, by: str) -> Work:
+    """Makes an account; gives it as `StoredServiceAccount`.
 
     Args:
         new: What it is.
@@ -93,7 +93,7 @@ def create(new: NewAccount, by: str) -> Work:
     """
     account_id = ID_PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_ID_CHARS))
 
-    async def act(tx: Transaction) -> tuple[StoredAccount, Record]:
+    async def act(tx: Transaction) -> tuple[StoredServiceAccount, Record]:
         scopes, models = (orjson.dumps(sorted(names)).decode() for names in (new.scopes, new.models))
         await tx.fetch(
             _INSERT, account_id, new.team, new.name, scopes, models, new.max_tokens_per_call, new.public_key,
@@ -108,13 +108,13 @@ def create(new: NewAccount, by: str) -> Work:
 
 
 def revoke(account_id: str, by: Operator) -> Work:
-    """Ends an account, if it has not ended; gives it as `StoredAccount`.
+    """Ends an account, if it has not ended; gives it as `StoredServiceAccount`.
 
     Raises (through the entry's `done`):
         CredentialUnknown: There is none of this id.
     """
 
-    async def act(tx: Transaction) -> tuple[StoredAccount, Record | None]:
+    async def act(tx: Transaction) -> tuple[StoredServiceAccount, Record | None]:
         changed = await tx.fetch(_REVOKE, account_id)
         stored = await _one(tx, account_id)
         if not changed:
@@ -125,7 +125,7 @@ def revoke(account_id: str, by: Operator) -> Work:
     return Work("", act)
 
 
-async def list_accounts(tx: Transaction, team: str, accounts_max: int, after: Place = FIRST) -> Page:
+async def list_service_accounts(tx: Transaction, team: str, accounts_max: int, after: CredentialPlace = FIRST) -> Page:
     """Reads the next page.
 
     Args:
@@ -139,19 +139,19 @@ async def list_accounts(tx: Transaction, team: str, accounts_max: int, after: Pl
     return Page(accounts, accounts[-1].place if len(rows) > accounts_max else None)
 
 
-async def _one(tx: Transaction, account_id: str) -> StoredAccount:
+async def _one(tx: Transaction, account_id: str) -> StoredServiceAccount:
     rows = await tx.fetch(_ONE, account_id)
     if not rows:
         raise CredentialUnknown(account_id)
     return _stored(rows[0])
 
 
-def _stored(row: Any) -> StoredAccount:
+def _stored(row: Any) -> StoredServiceAccount:
     account_id, team, name, scopes, models, *rest = row
-    return StoredAccount(account_id, team, name, orjson.loads(scopes), orjson.loads(models), *rest)
+    return StoredServiceAccount(account_id, team, name, orjson.loads(scopes), orjson.loads(models), *rest)
 
 
-def _notice(event: str, stored: StoredAccount, by: Operator) -> Record:
+def _notice(event: str, stored: StoredServiceAccount, by: Operator) -> Record:
     body = {
         "event": event,
         "service_account_id": stored.id,
