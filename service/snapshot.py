@@ -21,6 +21,8 @@ from service.pricing.book import PriceBook
 from service.pricing.moves import check_moves
 from service.pricing.price_file import PriceBookError
 
+PEPPER_BYTES_MIN = 32
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetTerms:
@@ -70,8 +72,8 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
             did not change, and from whose prices the new ones do not move far.
 
     Raises:
-        ConfigError: With every pepper, trust bundle and client secret that cannot be read and every price that cannot
-            be used. A missing Cohere key is no such error: it stops its own team only.
+        ConfigError: With every pepper, trust bundle and client secret that cannot be read or used and every price that
+            cannot be used. A missing Cohere key is no such error: it stops its own team only.
     """
     config = loaded.config
     problems: list[str] = []
@@ -109,7 +111,12 @@ def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
     peppers: dict[str, bytes] = {}
     for version, reference in loaded.config.peppers.items():
         try:
-            peppers[version] = loaded.secret(reference).read().encode()
+            pepper = loaded.secret(reference).read().encode()
+            if len(pepper) < PEPPER_BYTES_MIN:
+                problems.append(
+                    f"peppers.{version}: shorter than {PEPPER_BYTES_MIN} characters, so it could be guessed"
+                )
+            peppers[version] = pepper
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
     return peppers

@@ -106,7 +106,18 @@ def test_prices_that_cannot_be_used_would_not_start(tmp_path: Path) -> None:
 
 
 def test_a_config_that_lets_no_access_key_in_is_a_warning(tmp_path: Path) -> None:
-    assert warnings(write_config(tmp_path, peppers="")) == ["peppers: none, so there can be no access keys"]
+    assert warnings(write_config(tmp_path, peppers="")) == [
+        "peppers: none, so there can be no access keys and no service accounts"
+    ]
+
+
+def test_a_pepper_that_could_be_guessed_would_not_start(tmp_path: Path) -> None:
+    file = write_config(tmp_path)
+    (tmp_path / "pepper").write_text("p" * 31)
+
+    with pytest.raises(ConfigError) as refused:
+        checked(config.load(file, {}))
+    assert refused.value.problems == ["peppers.1: shorter than 32 characters, so it could be guessed"]
 
 
 def test_the_table_names_what_each_team_may_use_and_never_a_key(tmp_path: Path) -> None:
