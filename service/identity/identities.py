@@ -4,7 +4,7 @@ A change is in force everywhere within `INTERVAL_S` and the time of a read; in t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -12,6 +12,8 @@ from service.books.books import Books
 from service.books.errors import BooksUnavailable
 from service.identity.access_keys import AccessKeys
 from service.identity.directory import Directory, ServiceAccountRecord, read_directory
+from service.identity.genuine import Genuine
+from service.identity.seals import Seals
 
 INTERVAL_S = 1.0
 CATCHING_UP_MAX_S = 1.0
@@ -25,20 +27,25 @@ class Identities:
     Args:
         books: Where the directory is kept.
         changed: Called when another directory, or other peppers, have come into force.
+        forged: Told of the ids of rows that are not as they were sealed.
     """
 
-    def __init__(self, books: Books, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, books: Books, changed: Callable[[], None], forged: Callable[[Sequence[str]], object] = lambda _: None
+    ) -> None:
         self._books = books
         self._changed = changed
+        self._genuine = Genuine(forged)
         self._directory = Directory()
+        self._in_force = Directory()
         self._environment = ""
-        self._peppers: Mapping[str, bytes] = {}
+        self._peppers: Mapping[str, bytes] | None = None
         self.access_keys = AccessKeys("", {}, ())
 
     @property
     def accounts(self) -> Mapping[str, ServiceAccountRecord]:
-        """Every service account by its id."""
-        return self._directory.accounts
+        """Every service account in force by its id."""
+        return self._in_force.accounts
 
     def take_over(self, environment: str, peppers: Mapping[str, bytes]) -> None:
         """Takes what the config says of access keys into force."""
@@ -81,5 +88,8 @@ class Identities:
 
     def _renew(self, directory: Directory) -> None:
         self._directory = directory
-        self.access_keys = AccessKeys(self._environment, self._peppers, directory.access_keys)
+        if self._peppers is None:  # nobody is let in before the config says by what
+            return
+        self._in_force = self._genuine.of(directory, Seals(self._peppers))
+        self.access_keys = AccessKeys(self._environment, self._peppers, self._in_force.access_keys)
         self._changed()

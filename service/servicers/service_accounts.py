@@ -20,6 +20,8 @@ from service.errors import Refused
 from service.identity import account_registry
 from service.identity.account_registry import NewAccount, StoredAccount
 from service.identity.identities import Identities
+from service.identity.request_names import RequestName
+from service.identity.seals import Seals
 from service.identity.service_accounts import ServiceAccounts
 from service.public_keys import public_key_of
 from service.servicers.asking import credential_place_of, day_of, operator_of, page_token_of, require_valid
@@ -58,6 +60,9 @@ class ServiceAccountServicer:
         if organisation is None:
             message = "there are no service accounts here: the config has no identity.organisation"
             raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
+        if not call.snapshot.peppers:
+            message = "there are no service accounts here: the config names no pepper to seal them under"
+            raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
         key = public_key_of(request.public_key)
         new = NewAccount(
             team=request.team,
@@ -68,7 +73,9 @@ class ServiceAccountServicer:
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
-        stored: StoredAccount = await self._books.change(account_registry.create(new, operator_of(call).principal))
+        named = RequestName(call.caller, request.request_id, ()) if request.request_id else None
+        work = account_registry.create(new, operator_of(call).principal, Seals(call.snapshot.peppers), named)
+        stored: StoredAccount = await self._books.change(work)
         await self._identities.catch_up()
         response = CreateServiceAccountResponse(audience=audience, organisation=organisation)
         _fill(response.service_account, stored)

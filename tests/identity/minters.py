@@ -22,6 +22,7 @@ from service.identity.access_key_rows import NewAccessKey
 from service.identity.account_registry import NewAccount
 from service.identity.importing import import_keys
 from service.identity.scopes import SCOPES
+from service.identity.seals import Seals
 from service.storage.database import Transaction
 from tests.identity.authority import Authority, Issued
 from tests.identity.issuer import CLIENT_ID, WITHDRAWN, Issuer
@@ -34,6 +35,7 @@ ORGANISATION = "acme"
 TRUST_DOMAIN = "prod.example.com"
 
 _DAY_US = 24 * 3600 * 1_000_000
+SEALS = Seals({"1": PEPPER.encode()})
 _REVOKE = "UPDATE access_key SET revoked_at_us = clock_us() WHERE id = $1"
 
 
@@ -95,7 +97,7 @@ class AccessKeyMinter:
             )
             for holder in HOLDERS
         ]
-        await books.change(import_keys(rows, "tests"))
+        await books.change(import_keys(rows, "tests", SEALS))
         revoked = [self._made[holder][0] for holder in HOLDERS if holder.state == "revoked"]
 
         async def act(tx: Transaction) -> tuple[None, None]:
@@ -136,7 +138,7 @@ class ServiceAccountMinter:
         for team in TEAMS:
             for revoked in (False, True):
                 new = NewAccount(team, "tests", frozenset(SCOPES), public.decode(), "EdDSA")
-                stored = await books.change(account_registry.create(new, "tests"))
+                stored = await books.change(account_registry.create(new, "tests", SEALS))
                 self.ids[team, revoked] = stored.id
                 if revoked:
                     await books.change(account_registry.revoke(stored.id, Operator("tests", "")))
