@@ -50,6 +50,11 @@ class Snapshot:
     client_secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """What the config calls an issuer of opaque tokens → the secret of the client that we are there."""
 
+    @property
+    def pepper_version(self) -> str:
+        """The version of the pepper that new credentials are kept under; there must be one."""
+        return self.loaded.config.identity.pepper_version or max(self.peppers, key=int)
+
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
         return self.policies[team]
@@ -72,8 +77,8 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
             did not change, and from whose prices the new ones do not move far.
 
     Raises:
-        ConfigError: With every pepper, trust bundle and client secret that cannot be read and every price that cannot
-            be used. A missing Cohere key is no such error: it stops its own team only.
+        ConfigError: With every pepper, trust bundle and client secret that cannot be read or used and every price that
+            cannot be used. A missing Cohere key is no such error: it stops its own team only.
     """
     config = loaded.config
     problems: list[str] = []

@@ -4,7 +4,7 @@ A change is in force everywhere within `INTERVAL_S` and the time of a read; in t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -12,6 +12,8 @@ from service.books.books import GLANCE_WAIT_S, READ_WAIT_S, Books
 from service.books.errors import BooksUnavailable
 from service.identity.access_keys import AccessKeys
 from service.identity.directory import Directory, ServiceAccountRecord, read_directory
+from service.identity.genuine import Genuine
+from service.identity.seals import Seals
 
 INTERVAL_S = 1.0
 CATCHING_UP_MAX_S = 1.0
@@ -25,34 +27,39 @@ class Identities:
     Args:
         books: Where the directory is kept.
         changed: Called when another directory, or other peppers, have come into force.
+        forged: Told of the ids of rows that are not as they were sealed.
     """
 
-    def __init__(self, books: Books, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, books: Books, changed: Callable[[], None], forged: Callable[[Sequence[str]], object] = lambda _: None
+    ) -> None:
         self._books = books
         self._changed = changed
+        self._genuine = Genuine(forged)
         self._directory = Directory()
         self._refreshing = asyncio.Lock()
         self._revoked_here: set[str] = set()
+        self._in_force = Directory()
         self._environment = ""
-        self._peppers: Mapping[str, bytes] = {}
+        self._peppers: Mapping[str, bytes] | None = None
         self.access_keys = AccessKeys("", {}, ())
 
     @property
     def accounts(self) -> Mapping[str, ServiceAccountRecord]:
-        """Every service account by its id."""
-        return self._directory.accounts
+        """Every service account in force by its id."""
+        return self._in_force.accounts
 
     def take_over(self, environment: str, peppers: Mapping[str, bytes]) -> None:
         """Takes what the config says of access keys into force."""
         self._environment, self._peppers = environment, peppers
         self._renew(self._directory)
 
-    def revoked(self, credential_id: str) -> None:
-        """Takes a revocation of this process into force: from now on, whatever the database says or does not say.
+    def revoked(self, *credential_ids: str) -> None:
+        """Takes revocations of this process into force: from now on, whatever the database says or does not say.
 
-        It is never taken back: a read that began before it may end after it.
+        They are never taken back: a read that began before may end after them.
         """
-        self._revoked_here.add(credential_id)
+        self._revoked_here.update(credential_ids)
         self._renew(self._directory)
 
     async def refresh(self, wait_s: float = READ_WAIT_S) -> None:
@@ -102,6 +109,10 @@ class Identities:
                 _log.error("identities not read", exc_info=error)
 
     def _renew(self, directory: Directory) -> None:
-        self._directory = directory.without(self._revoked_here) if self._revoked_here else directory
-        self.access_keys = AccessKeys(self._environment, self._peppers, self._directory.access_keys)
+        self._directory = directory
+        if self._peppers is None:  # nobody is let in before the config says by what
+            return
+        in_force = directory.without(self._revoked_here) if self._revoked_here else directory
+        self._in_force = self._genuine.of(in_force, Seals(self._peppers))
+        self.access_keys = AccessKeys(self._environment, self._peppers, self._in_force.access_keys)
         self._changed()

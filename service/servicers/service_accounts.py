@@ -19,6 +19,8 @@ from service.context import Context
 from service.errors import Refused
 from service.identity import service_account_registry
 from service.identity.identities import Identities
+from service.identity.request_names import RequestName
+from service.identity.seals import Seals
 from service.identity.service_account_registry import NewServiceAccount, StoredServiceAccount
 from service.identity.service_accounts import ServiceAccounts
 from service.public_keys import public_key_of
@@ -58,6 +60,9 @@ class ServiceAccountServicer:
         if organisation is None:
             message = "there are no service accounts here: the config has no identity.organisation"
             raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
+        if not call.snapshot.peppers:
+            message = "there are no service accounts here: the config names no pepper to seal them under"
+            raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
         key = public_key_of(request.public_key)
         new = NewServiceAccount(
             team=request.team,
@@ -68,7 +73,9 @@ class ServiceAccountServicer:
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
-        work = service_account_registry.create(new, operator_of(call).principal)
+        named = RequestName(call.caller, request.request_id, ()) if request.request_id else None
+        seals = Seals(call.snapshot.peppers, call.snapshot.pepper_version)
+        work = service_account_registry.create(new, operator_of(call).principal, seals, named)
         stored: StoredServiceAccount = await self._books.change(work)
         await self._identities.catch_up()
         response = CreateServiceAccountResponse(audience=audience, organisation=organisation)

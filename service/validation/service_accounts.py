@@ -48,6 +48,7 @@ _CREATE = Rules.of(
         "models": grants.models,
         "max_tokens_per_call": grants.max_tokens,
         "public_key": _public_key,
+        "request_id": grants.request_id,
     },
     required=("team", "name", "scopes", "public_key"),
 )

@@ -21,6 +21,7 @@ from service.identity import access_keys, service_account_registry
 from service.identity.access_key_rows import NewAccessKey
 from service.identity.importing import import_keys
 from service.identity.scopes import SCOPES
+from service.identity.seals import Seals
 from service.identity.service_account_registry import NewServiceAccount
 from service.storage.database import Transaction
 from tests.identity.authority import Authority, Issued
@@ -34,6 +35,7 @@ ORGANISATION = "acme"
 TRUST_DOMAIN = "prod.example.com"
 
 _DAY_US = 24 * 3600 * 1_000_000
+SEALS = Seals({"1": PEPPER.encode()}, "1")
 _REVOKE = "UPDATE access_key SET revoked_at_us = clock_us() WHERE id = $1"
 
 
@@ -95,7 +97,7 @@ class AccessKeyMinter:
             )
             for holder in HOLDERS
         ]
-        await books.change(import_keys(rows, "tests"))
+        await books.change(import_keys(rows, "tests", SEALS))
         revoked = [self._made[holder][0] for holder in HOLDERS if holder.state == "revoked"]
 
         async def act(tx: Transaction) -> tuple[None, None]:
@@ -136,7 +138,7 @@ class ServiceAccountMinter:
         for team in TEAMS:
             for revoked in (False, True):
                 new = NewServiceAccount(team, "tests", frozenset(SCOPES), public.decode(), "EdDSA")
-                stored = await books.change(service_account_registry.create(new, "tests"))
+                stored = await books.change(service_account_registry.create(new, "tests", SEALS))
                 self.ids[team, revoked] = stored.id
                 if revoked:
                     await books.change(service_account_registry.revoke(stored.id, Operator("tests", "")))

@@ -21,7 +21,7 @@ from service.server import Running, running
 from tests.books_lines import books_lines
 from tests.identity.authority import Authority, Issued
 from tests.identity.issuer import Issuer
-from tests.identity.minters import Minters, Presented, far_us, minters, new_key
+from tests.identity.minters import SEALS, Minters, Presented, far_us, minters, new_key
 from tests.key_tables import PEPPER, at_books
 
 CLIENT_SECRET = "client-secret-of-the-tests"
@@ -118,7 +118,7 @@ async def scene(
             for minter in made.by_kind().values():
                 await minter.write(books)
             rows = [new_key(*spare, team="search", scope="keys:rotate", expires_at_us=far_us()) for spare in spares]
-            await books.change(import_keys(rows, "tests"))
+            await books.change(import_keys(rows, "tests", SEALS))
             if before is not None:
                 await before(books)
 

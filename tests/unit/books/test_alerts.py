@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from service.books.alerts import BURST, Alerts
+from service.books.alerts import BURST, FORGED_IDS_MAX, Alerts
 from service.books.period import Period
 
 LIMIT = 1_000_000_000
@@ -101,3 +101,14 @@ def test_a_burst_of_refused_credentials_is_told_with_its_source(heard: Heard) ->
     assert [(line["alert"], line["source"], line["count"]) for line in logs] == [
         ("refused_credentials", "192.0.2.7", BURST)
     ]
+
+
+def test_forged_credentials_are_told_with_a_few_of_their_ids_and_nothing_that_misleads(heard: Heard) -> None:
+    ids = ["a\u202e", *(f"k{number}" for number in range(FORGED_IDS_MAX))]
+    with capture_logs() as logs:
+        heard.alerts.forged_credentials(ids)
+
+    assert heard.counted == [("forged_credentials", "")]
+    (line,) = logs
+    assert (line["log_level"], line["alert"], line["count"]) == ("error", "forged_credentials", FORGED_IDS_MAX + 1)
+    assert line["credential_ids"] == ["a\ufffd", *ids[1:FORGED_IDS_MAX]]

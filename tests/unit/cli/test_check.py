@@ -106,7 +106,9 @@ def test_prices_that_cannot_be_used_would_not_start(tmp_path: Path) -> None:
 
 
 def test_a_config_that_lets_no_access_key_in_is_a_warning(tmp_path: Path) -> None:
-    assert warnings(write_config(tmp_path, peppers="")) == ["peppers: none, so there can be no access keys"]
+    assert warnings(write_config(tmp_path, peppers="")) == [
+        "peppers: none, so there can be no access keys and no service accounts"
+    ]
 
 
 @pytest.mark.parametrize(("size", "is_enough"), [(0, False), (31, False), (32, True)])

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from service.identity.directory import Directory
 from service.identity.identities import Identities
 from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
+from service.identity.seals import Sealed, Seals
 from service.storage.database import Transaction
 from tests.books.scripted import in_simulated_time
 from tests.unit.identity.account_tokens import Account
@@ -21,12 +23,14 @@ PEPPER = b"p" * 32
 KEY_ID, ACCESS_KEY = create("test")
 PRINCIPAL = Principal("search", "app", frozenset({"chat"}), "access_key", KEY_ID)
 ACCOUNT = Account()
+SEALED = Sealed(b"a row", "1", Seals({"1": PEPPER}).of(b"a row", "1"))
 
 
 def directory(version: int, *, revoked: bool = False) -> Directory:
     """One access key and one service account."""
-    key = AccessKeyRecord(KEY_ID, digest_of(ACCESS_KEY, PEPPER), "1", PRINCIPAL, 1e10, revoked)
-    return Directory(version, (key,), {ACCOUNT.id: ACCOUNT.record(revoked=revoked)})
+    key = AccessKeyRecord(KEY_ID, digest_of(ACCESS_KEY, PEPPER), "1", PRINCIPAL, 1e10, revoked, SEALED)
+    account = replace(ACCOUNT.record(revoked=revoked), sealed=SEALED)
+    return Directory(version, (key,), {ACCOUNT.id: account})
 
 
 class SlowBooks:

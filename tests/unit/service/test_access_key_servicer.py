@@ -1,7 +1,6 @@
 """The RPCs of access keys, in front of both databases: what they do, whom they let in, and what they refuse."""
 
 import datetime
-import hashlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -64,7 +63,7 @@ async def test_a_key_is_kept_under_the_newest_pepper_and_nowhere_itself(replica:
 
 
 def test_a_minted_key_does_not_show_itself() -> None:
-    minted = mint("test", PEPPERS)
+    minted = mint("test", PEPPERS, "10")
 
     assert minted.access_key.rpartition("_")[2] not in f"{minted!r} {minted}"
 
@@ -111,7 +110,7 @@ async def test_a_new_pepper_can_be_held_back_until_every_replica_has_it(database
         await behind.refresh()
 
     assert behind.access_keys.principal_of(before.secret, time.time()).credential_id == before.access_key.id
-    with pytest.raises(CredentialRefused, match="wrong secret"):
+    with pytest.raises(CredentialRefused, match="unknown access key"):
         behind.access_keys.principal_of(after.secret, time.time())
 
 
@@ -208,20 +207,3 @@ async def test_a_use_that_cannot_be_written_is_written_later(replica: Replica, m
     await uses.write()
 
     assert (await replica.listed())[0].last_used_day
-
-
-async def test_a_row_that_somebody_else_wrote_lets_nobody_in(replica: Replica) -> None:
-    minted = mint("test", PEPPERS)
-    await replica.create()
-    await replica.fetch(
-        "INSERT INTO access_key (id, digest, pepper_version, team, name, scopes, models, created_at_us, created_by, "
-        "expires_at_us) SELECT $1, $2, pepper_version, team, name, scopes, models, created_at_us, created_by, "
-        "expires_at_us FROM access_key",
-        minted.id,
-        hashlib.sha256(minted.access_key.encode()).digest(),
-    )
-    await replica.fetch("UPDATE identity_version SET version = version + 1")
-    await replica.identities.refresh()
-
-    with pytest.raises(CredentialRefused, match=f"wrong secret for access key {minted.id}"):
-        replica.principal_of(minted.access_key)
