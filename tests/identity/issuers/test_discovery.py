@@ -109,9 +109,7 @@ async def test_metadata_that_cannot_be_read_again_stays_in_use_and_is_asked_for_
     assert await renewed(keys) == "https://keys.example/"
 
 
-async def test_nobody_waits_for_metadata_that_is_read_again(
-    fetcher: Fetcher, issuer: FakeIssuer, clock: Clock
-) -> None:
+async def test_nobody_waits_for_metadata_that_is_read_again(fetcher: Fetcher, issuer: FakeIssuer, clock: Clock) -> None:
     keys = endpoint(fetcher, issuer, clock)
     await keys.url()
     clock.now_s += KEPT_S

@@ -9,6 +9,8 @@ import pytest
 
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from service.config import ConfigError
+from service.identity.issuers import introspection
+from service.identity.issuers.shares import origin_of
 from service.identity.token_cache import KEPT_MAX_S
 from tests.e2e.cohort_service import Cohort
 from tests.e2e.requests import chat, embed, refused
@@ -69,6 +71,22 @@ async def test_an_opaque_token_is_asked_for_once_a_minute(idp: Idp, tmp_path: Pa
 
     assert idp.requests(INTROSPECTION) == before + 1
     assert (line["principal"], line["method"], line["credential_id"]) == ("indexer", "oauth2", "opaque:indexer")
+
+
+async def test_what_opaque_tokens_are_bounded_by_is_where_a_call_came_from(
+    idp: Idp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses: list[str] = []
+
+    def told(address: str) -> str:
+        addresses.append(address)
+        return origin_of(address)
+
+    monkeypatch.setattr(introspection, "origin_of", told)
+    async with trusting_opaque(tmp_path, idp) as service:
+        await call(service, idp.token("chat", OPAQUE))
+
+    assert [address.rpartition(":")[0] for address in addresses] == ["ipv4:127.0.0.1"]
 
 
 async def test_a_token_that_was_taken_back_or_never_given_is_refused(idp: Idp, tmp_path: Path) -> None:
