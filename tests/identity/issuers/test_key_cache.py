@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from service.identity.issuers import key_cache
 from service.identity.issuers.discovery import Endpoint
@@ -18,7 +19,7 @@ from service.identity.issuers.key_cache import (
 )
 from service.identity.refusals import CredentialRefused, CredentialUndecided
 from service.public_keys import fits
-from tests.identity.issuers.fake_issuer import JWKS, Clock, FakeIssuer
+from tests.identity.issuers.fake_issuer import JWKS, OIDC, Clock, FakeIssuer
 from tests.identity.issuers.signing import ec_key, rsa_key
 
 
@@ -38,6 +39,24 @@ async def refused(keys: KeyCache, kid: str | None, algorithm: str = "RS256") -> 
     with pytest.raises((CredentialRefused, CredentialUndecided)) as raised:
         await keys.key(algorithm, kid)
     return raised.type is CredentialRefused
+
+
+async def test_keys_are_where_the_url_says_with_its_query(
+    fetcher: Fetcher, issuer: FakeIssuer, clock: Clock
+) -> None:
+    queries: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        queries.append(request.rel_url.raw_query_string)
+        return web.json_response({"keys": [key.jwk for key in issuer.keys]})
+
+    issuer.documents[JWKS] = answer
+    issuer.documents[OIDC] = issuer.metadata(jwks_uri=f"{issuer.url}{JWKS}?p=B2C_1A_found&q=%C3%A4")
+    for configured in (f"{issuer.url}{JWKS}?p=B2C_1A_configured&q=%C3%A4", None):
+        endpoint = Endpoint(fetcher, issuer.url, "jwks_uri", configured, clock)
+        assert await known(KeyCache("sso", fetcher, endpoint, ("RS256",), clock), "rsa-1")
+
+    assert queries == ["p=B2C_1A_configured&q=%C3%A4", "p=B2C_1A_found&q=%C3%A4"]
 
 
 async def test_known_keys_ask_nothing(keys: KeyCache, issuer: FakeIssuer) -> None:

@@ -17,6 +17,7 @@ from tests.e2e.requests import chat, embed, refused
 from tests.identity.issuers.signing import claims, rsa_key
 from tests.identity.issuers.trusting import (
     bearer,
+    both_lines,
     call,
     jwt_lines,
     opaque_lines,
@@ -155,6 +156,25 @@ class _Clock:
 
     def time(self) -> float:
         return self._now_s
+
+
+async def test_one_issuer_may_issue_tokens_of_both_kinds(idp: Idp, tmp_path: Path) -> None:
+    async with trusting(tmp_path, both_lines(idp.issuer)) as service:
+        asked, fetched = idp.requests(INTROSPECTION), idp.requests("/jwks")
+        jwt, opaque = idp.token("chat", RS256), idp.token("chat", OPAQUE)
+        for _ in range(2):
+            await call(service, jwt)
+        assert idp.requests(INTROSPECTION) == asked
+        for _ in range(2):
+            await call(service, opaque)
+        assert idp.requests(INTROSPECTION) == asked + 1
+        assert await rejected(service, "made-up") == "token that is not active"
+        assert await rejected(service, rsa_key().sign(claims(idp.issuer))) == "token of an unknown key"
+        assert idp.requests("/jwks") <= fetched + 2
+
+        rewrite(service, 'tokens = "both"', 'tokens = "opaque"')
+        assert await rejected(service, jwt) == "token of an unknown issuer"
+        await call(service, opaque)
 
 
 async def test_operators_are_whom_the_config_makes_them(idp: Idp, tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ def opaque_lines(issuer: str, introspection_url: str) -> str:
     )
 
 
+def both_lines(issuer: str) -> str:
+    """The provider once, for both kinds of its tokens."""
+    return opaque_lines(issuer, f"{issuer}/token/introspection").replace('"opaque"', '"both"')
+
+
 @contextlib.asynccontextmanager
 async def trusting(folder: Path, lines: str) -> AsyncIterator[Cohort]:
     """A service with issuers."""
