@@ -3,6 +3,7 @@
 import functools
 import json
 import time
+import uuid
 from typing import Any
 
 import jwt
@@ -62,6 +63,7 @@ def claims(issuer: str, now_s: float | None = None, **changed: Any) -> dict[str,
         "aud": AUDIENCE,
         "sub": "ada",
         "client_id": "indexer",
+        "jti": uuid.uuid4().hex,
         "iat": int(now_s),
         "exp": int(now_s) + 3600,
         "team": "search",
