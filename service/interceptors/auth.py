@@ -40,7 +40,7 @@ class AuthInterceptor:
             call.principal = principal = await self._principal_of(call, context)
         except CredentialUndecided as undecided:
             call.credential_problem = undecided.why
-            raise CredentialUnverifiable from None
+            raise CredentialUnverifiable(undecided.retry_after_s) from None
         except CredentialRefused as refused:
             call.credential_problem = refused.why
             raise CredentialRejected from None

@@ -10,7 +10,9 @@ import pytest
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from service.config import ConfigError
 from service.identity.issuers import introspection
+from service.identity.issuers.key_cache import COOLDOWN_S
 from service.identity.issuers.shares import origin_of
+from service.identity.refusals import ISSUER_WAIT_S
 from service.identity.token_cache import KEPT_MAX_S
 from tests.e2e.cohort_service import Cohort
 from tests.e2e.requests import chat, embed, refused
@@ -257,6 +259,9 @@ async def test_a_thousand_unknown_keys_at_once_are_one_fetch(idp: Idp, tmp_path:
         refusals = await asyncio.gather(*(refused(service.stub.Chat(chat(), metadata=bearer(one))) for one in tokens))
         spent = idp.requests("/jwks") - fetches
 
+        later = await undecided(service, key.sign(claims(idp.issuer), kid="later"))
+        assert later.retry_s is not None
+        assert ISSUER_WAIT_S < later.retry_s <= COOLDOWN_S
         await call(service, idp.token("chat embed"))
     codes = Counter(refusal.code.name for refusal in refusals)
     print(f"1000 unknown keys: {spent} fetch of the key set, {dict(codes)}")
