@@ -1,5 +1,6 @@
 """Keys of issuers and the tokens that they sign, whole or with something about them changed."""
 
+import base64
 import functools
 import json
 import time
@@ -34,6 +35,17 @@ class Key:
         return jwt.encode(
             claims, self.private, self.algorithm, {name: value for name, value in whole.items() if value is not None}
         )
+
+    def spelt(self, header_json: bytes, claims_json: bytes) -> str:
+        """A token with exactly these bytes as header and claims; its signature is right."""
+        signed = f"{base64url(header_json)}.{base64url(claims_json)}"
+        algorithm = jwt.get_algorithm_by_name(self.algorithm)
+        return f"{signed}.{base64url(algorithm.sign(signed.encode(), self.private))}"
+
+
+def base64url(value: bytes) -> str:
+    """Base64url as in a JWT."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 @functools.cache

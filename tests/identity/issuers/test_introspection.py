@@ -2,70 +2,20 @@
 
 import asyncio
 import base64
-from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
 from aiohttp import web
 
-from service.config import IssuerConfig
-from service.identity.issuers import fetch, introspection
-from service.identity.issuers.discovery import KEPT_S, Endpoint
-from service.identity.issuers.fetch import Fetcher
-from service.identity.issuers.introspection import REFUSED_KEPT_S, REFUSED_MAX, SEEN_MAX, Introspection
-from service.identity.issuers.shares import (
-    ASKED_OF_ORIGIN_MAX,
-    UNDER_WAY_OF_ORIGIN_MAX,
-    UNSEEN_ASKED_MAX,
-    UNSEEN_UNDER_WAY_MAX,
-)
+from service.identity.issuers import introspection
+from service.identity.issuers.discovery import KEPT_S
+from service.identity.issuers.introspection import REFUSED_KEPT_S, REFUSED_MAX, Introspection
 from service.identity.refusals import CredentialRefused, CredentialUndecided
 from service.identity.token_cache import KEPT_MAX_S
-from service.identity.tokens import SKEW_S, Verified
+from service.identity.tokens import SKEW_S
+from tests.identity.issuers.asking import CLIENT_ID, CLIENT_SECRET, HERE, NOW_S, active, verify, why_not
 from tests.identity.issuers.fake_issuer import INTROSPECTION, OIDC, Clock, FakeIssuer
-from tests.identity.issuers.signing import AUDIENCE, claims
-
-NOW_S = 1_800_000_000.0
-HERE, ELSEWHERE = "ipv4:10.0.0.1:40000", "ipv4:10.0.0.2:40000"
-CLIENT_ID, CLIENT_SECRET = "cohort server", "s+cr:t 100%&"
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is not to look like an issuer that hangs."""
-    monkeypatch.setattr(fetch, "TIMEOUT_S", 60.0)
-    monkeypatch.setattr(introspection, "TIMEOUT_S", 60.0)
-
-
-@pytest.fixture
-def asked(issuer: FakeIssuer, fetcher: Fetcher, clock: Clock) -> Introspection:
-    config = IssuerConfig.model_validate(
-        {
-            "issuer": issuer.url,
-            "tokens": "opaque",
-            "client_id": CLIENT_ID,
-            "client_secret": "env:SECRET",
-            "private_addresses": True,
-        }
-    )
-    endpoint = Endpoint(fetcher, issuer.url, "introspection_endpoint", None, clock)
-    issuer.documents |= {"/.well-known/openid-configuration": issuer.metadata(), INTROSPECTION: active(issuer)}
-    return Introspection("sso", config, AUDIENCE, CLIENT_SECRET, fetcher, endpoint, clock)
-
-
-def active(issuer: FakeIssuer, **changed: Any) -> dict[str, Any]:
-    return {"active": True, **claims(issuer.url, NOW_S, **changed)}
-
-
-async def verify(asked: Introspection, token: str = "opaque-token", address: str = HERE) -> Verified:
-    return await asked.verify(token, address, NOW_S)
-
-
-async def why_not(asked: Introspection, token: str = "opaque-token") -> str:
-    with pytest.raises(CredentialRefused) as refused:
-        await verify(asked, token)
-    return refused.value.why
 
 
 async def test_a_token_is_what_its_issuer_says_of_it(asked: Introspection) -> None:
@@ -227,26 +177,6 @@ async def test_tokens_are_asked_for_while_the_metadata_of_their_issuer_hangs(
     hanging.set()
 
 
-async def test_a_flood_of_tokens_is_no_flood_at_the_issuer(asked: Introspection, issuer: FakeIssuer) -> None:
-    at_once = most = 0
-
-    async def answer(_: web.Request) -> web.StreamResponse:
-        nonlocal at_once, most
-        at_once += 1
-        most = max(most, at_once)
-        await asyncio.sleep(0.01)
-        at_once -= 1
-        return web.json_response({"active": False})
-
-    issuer.documents[INTROSPECTION] = answer
-    calls = [asyncio.create_task(verify(asked, f"made-up-{number}")) for number in range(1000)]
-    ends = [type(end) for end in await asyncio.gather(*calls, return_exceptions=True)]
-
-    assert set(ends) == {CredentialRefused, CredentialUndecided}
-    assert ends.count(CredentialRefused) == UNDER_WAY_OF_ORIGIN_MAX
-    assert most == ASKED_OF_ORIGIN_MAX
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
 async def test_without_an_answer_there_is_no_access_and_nothing_is_remembered(
     asked: Introspection, issuer: FakeIssuer, status: int
@@ -285,105 +215,3 @@ async def test_what_can_be_no_token_is_not_asked_for(asked: Introspection, issue
     with pytest.raises(CredentialRefused):
         await asked.verify(token, HERE, NOW_S)
     assert not issuer.asked
-
-
-class Flood:
-    """Calls with made-up tokens, for which the issuer does not answer until it is told to; of others it knows."""
-
-    def __init__(self, asked: Introspection, issuer: FakeIssuer) -> None:
-        self._asked = asked
-        self._issuer = issuer
-        self._calls: list[asyncio.Task[Verified]] = []
-        self.answering = asyncio.Event()
-        issuer.documents[INTROSPECTION] = self._answer
-
-    async def begin(self, addresses: list[str], at_the_issuer: int) -> None:
-        """Begins a thousand calls from each address, and returns when so many are at the issuer."""
-        before = self._issuer.asked[INTROSPECTION]
-        for address in addresses:
-            self._calls += [
-                asyncio.create_task(verify(self._asked, f"made-up {address} {number}", address))
-                for number in range(1000)
-            ]
-        while self._issuer.asked[INTROSPECTION] < before + at_the_issuer:
-            await asyncio.sleep(0.001)
-
-    async def ended(self) -> list[type]:
-        """How the calls have ended, now that the issuer answers."""
-        self.answering.set()
-        return [type(end) for end in await asyncio.gather(*self._calls, return_exceptions=True)]
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if str((await request.post())["token"]).startswith("made-up"):
-            await self.answering.wait()
-            return web.json_response({"active": False})
-        return web.json_response(active(self._issuer))
-
-
-async def test_made_up_tokens_of_one_address_keep_out_nobody_elses(asked: Introspection, issuer: FakeIssuer) -> None:
-    flood = Flood(asked, issuer)
-    await flood.begin([HERE], ASKED_OF_ORIGIN_MAX)
-
-    for number in range(10):
-        assert (await verify(asked, f"token-{number}", ELSEWHERE)).principal.name == "ada"
-    with pytest.raises(CredentialUndecided, match="too many tokens"):
-        await verify(asked, "token", "ipv4:10.0.0.1:50000")  # another connection is no other caller
-    ends = await flood.ended()
-    assert (await verify(asked, "token")).principal.name == "ada"
-    assert ends.count(CredentialRefused) == UNDER_WAY_OF_ORIGIN_MAX
-    assert ends.count(CredentialUndecided) == 1000 - UNDER_WAY_OF_ORIGIN_MAX
-
-
-async def test_made_up_tokens_of_everywhere_keep_out_none_that_was_active_before(
-    asked: Introspection, issuer: FakeIssuer
-) -> None:
-    flood = Flood(asked, issuer)
-    for number in range(10):
-        await verify(asked, f"seen-{number}")
-    await flood.begin([f"ipv4:10.0.1.{number}:1" for number in range(10)] + [HERE], UNSEEN_ASKED_MAX)
-
-    for number in range(10):
-        assert (await verify(asked, f"seen-{number}")).principal.name == "ada"
-    with pytest.raises(CredentialUndecided, match="too many tokens"):
-        await verify(asked, "not-seen", ELSEWHERE)
-    assert (await flood.ended()).count(CredentialRefused) == UNSEEN_UNDER_WAY_MAX
-
-
-async def test_a_token_that_is_active_no_more_has_no_share_kept_for_it(
-    asked: Introspection, issuer: FakeIssuer, clock: Clock
-) -> None:
-    await verify(asked)
-    issuer.documents[INTROSPECTION] = {"active": False}
-    await why_not(asked)
-    clock.now_s += REFUSED_KEPT_S
-    flood = Flood(asked, issuer)
-    await flood.begin([HERE], ASKED_OF_ORIGIN_MAX)
-
-    with pytest.raises(CredentialUndecided, match="too many tokens"):
-        await verify(asked)
-    await flood.ended()
-
-
-async def test_as_many_active_tokens_are_remembered_as_there_is_room_for(
-    asked: Introspection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert SEEN_MAX == 10_000
-    monkeypatch.setattr(introspection, "SEEN_MAX", 10)
-    for number in range(25):
-        await verify(asked, f"token-{number % 15}")
-
-    assert list(asked._seen) == [sha256(f"token-{number}".encode()).digest() for number in range(10)]
-
-
-async def test_who_waits_in_vain_for_a_turn_gives_back_what_it_had(
-    asked: Introspection, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(introspection, "TIMEOUT_S", 0.1)
-    issuer.open.clear()
-    calls = [asyncio.create_task(verify(asked, f"token-{number}")) for number in range(UNDER_WAY_OF_ORIGIN_MAX)]
-    ends = await asyncio.gather(*calls, return_exceptions=True)
-    assert {str(end) for end in ends} == {"sso does not answer"}
-
-    monkeypatch.setattr(introspection, "TIMEOUT_S", 60.0)
-    issuer.open.set()
-    await asyncio.gather(*(verify(asked, f"again-{number}") for number in range(UNDER_WAY_OF_ORIGIN_MAX)))

@@ -110,8 +110,9 @@ def signed_again(token: str, key: Key) -> str:
 
 @pytest.mark.parametrize("name", ["client_id", "jti"])
 @pytest.mark.parametrize("value", [None, "", 7, ["x"]])
-async def test_what_rfc_9068_requires_is_required_where_it_is_kept(trust: Trust, name: str, value: object) -> None:
-    token = trust.token(**{name: value})
+async def test_what_rfc_9068_requires_is_required_where_it_is_kept(trust: Trust, name: str, value: Any) -> None:
+    changed: dict[str, Any] = {name: value}
+    token = trust.token(**changed)
 
     assert await trust.why_not(token) == f"token without a {name}"
     trust.configure(rfc9068=False)

@@ -141,7 +141,8 @@ def test_a_claim_is_named_whole_or_by_the_path_to_it() -> None:
         name_claim="organisation.person.e-mail",
         scope_claim="realm_access.roles",
     )
-    assert (who.team, who.name, who.scopes) == ("ads", "ada@example.com", {"chat"})
+    assert (who.team, who.name) == ("ads", "ada@example.com")
+    assert who.scopes == {"chat"}
     nested = mapped({**keycloak, "team": "ads"}, scope_claim="resource_access.cohort.example.com.roles")
     assert nested.scopes == {"embed"}
     assert mapped({ROLES: ["rerank"]}, scope_claim=ROLES).scopes == {"rerank"}
