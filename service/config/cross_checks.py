@@ -35,7 +35,7 @@ def _identity_problems(document: dict[str, Any]) -> Iterator[str]:
         if spiffe_id.startswith("spiffe://") and spiffe_id.split("/")[2] not in domains:
             yield f"{place}: its trust domain is not among identity.trust_domains"
     seen: dict[str, str] = {}
-    opaque = [name for name in issuers if _table(issuers, name).get("tokens") == "opaque"]
+    opaque = [name for name in issuers if _table(issuers, name).get("tokens") in ("opaque", "both")]
     for name in issuers:
         url = _table(issuers, name).get("issuer")
         if isinstance(url, str) and seen.setdefault(url, name) != name:

@@ -56,6 +56,7 @@ async def test_the_commands_lead_to_a_call_and_its_record(
     words = ["--team", "demo", "--name", "indexer", "--scopes", "chat,embed", "--algorithm", algorithm]
     assert await operate(service, "service-accounts", "create", *words) == 0
     file = service.folder / "service-account.json"
+    file.touch(0o600)
     file.write_text(capfd.readouterr().out)
     token = ServiceAccount.from_file(file).token(["chat"], 600)
 
