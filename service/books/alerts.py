@@ -1,18 +1,19 @@
 """Patterns that somebody should look at: one structured log line each, and a counter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 import structlog
 
 from service.books.period import Period
+from service.books.refusals import OTHERS
 
 Kind: TypeAlias = Literal[
     "call_cost", "budget_80", "budget_100", "refused_credentials", "forfeited_share", "overrun", "checkpoint", "disk"
 ]
 
 BURST = 100
-"""Refused credentials of one source within a second."""
+"""Refused credentials of one source within a second, or of all sources that have fewer."""
 FORFEITED_PERCENT = 1
 """Of the day's limit, from which on unresolved attempts are told."""
 
@@ -54,10 +55,16 @@ class Alerts:
         if forfeited_nanos * 100 > limit_nanos * FORFEITED_PERCENT:
             self._once("forfeited_share", team, period.end_us, forfeited_nanos=forfeited_nanos, limit_nanos=limit_nanos)
 
-    def refused_credentials(self, source: str, count: int) -> None:
-        """So many credentials of one source were refused within a second."""
-        if count >= BURST:
-            self._raise("refused_credentials", "", source=source, count=count)
+    def refused_credentials(self, counts: Mapping[str, int]) -> None:
+        """So many credentials were refused within a second, by source; those of few each are one together."""
+        few = 0
+        for source, count in counts.items():
+            if count < BURST or source == OTHERS:
+                few += count
+            else:
+                self._raise("refused_credentials", "", source=source, count=count)
+        if few >= BURST:
+            self._raise("refused_credentials", "", source=OTHERS, count=few)
 
     def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
         """Something beside the calls does not work."""
