@@ -18,7 +18,7 @@ from service.storage.database import Transaction
 from tests.identity.corpus import HEADER_STRINGS, STRINGS, put, requests_with_strings
 from tests.identity.minters import Holder
 from tests.identity.rpcs import ENTRIES, RPCS, TEAM, Ended, narrowest
-from tests.identity.scene import Scene, scene
+from tests.identity.scene import Scene, each_refusal_stands_alone, scene
 from tests.identity.test_matrix import gathered
 
 FIELDS = requests_with_strings()
@@ -153,8 +153,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
     "every", [pytest.param(1, id="all of them", marks=pytest.mark.prove), pytest.param(5, id="a fifth")]
 )
 async def test_strings_stay_strings(
-    every: int, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    every: int,
+    database_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    each_refusal_stands_alone(monkeypatch)
     engine = database_url.partition(":")[0]
     started_s = time.monotonic()
     async with scene(tmp_path, database=database_url) as made:
