@@ -152,7 +152,7 @@ class ServiceAccountMinter:
     def mint(self, holder: Holder, **claims: object) -> Presented:
         account_id = self.ids[holder.team, holder.state == "revoked"]
         ends_s = time.time() + (-60 if holder.state == "expired" else 600)
-        return bearer(self.signed(account_id, scopes=[holder.scope], exp=ends_s, **claims))
+        return bearer(self.signed(account_id, **{"scopes": [holder.scope], "exp": ends_s, **claims}))
 
     def signed(self, account_id: str, **claims: object) -> str:
         said = {
@@ -187,7 +187,7 @@ class _IssuerMinter:
 
     def _claims(self, holder: Holder, more: dict[str, object]) -> dict[str, object]:
         lifetime_s = -60 if holder.state == "expired" else 600
-        return self.issuer.claims(holder.team, [holder.scope], lifetime_s=lifetime_s, **more)
+        return {**self.issuer.claims(holder.team, [holder.scope], lifetime_s=lifetime_s), **more}
 
 
 class IssuerJwtMinter(_IssuerMinter):
