@@ -4,6 +4,7 @@ import asyncio
 import time
 import unicodedata
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,16 @@ async def looked(books: Books, engine: str) -> dict[str, Any]:
     return await books.read(work)
 
 
+async def answered(call: Callable[[], Awaitable[Ended]]) -> Ended:
+    """How a call ends. A busy machine's database does not answer at times; what a string does comes again."""
+    ended = await call()
+    for _ in range(RETRIES):
+        if ended.reason == "BOOKS_UNAVAILABLE":
+            await asyncio.sleep(RETRY_S)
+            ended = await call()
+    return ended
+
+
 async def calls_with_strings(made: Scene, every: int) -> list[tuple[str, Ended]]:
     """Strings in each field of each request, *every* so-manieth of them; says which, and how it ended."""
 
@@ -71,12 +82,7 @@ async def calls_with_strings(made: Scene, every: int) -> list[tuple[str, Ended]]
         request = ENTRIES[path].request(made)
         put(request, way, text)
         metadata = minter.mint(Holder(TEAM, scope)).metadata
-        ended = await RPCS[path].call(made.channel(), request, metadata)
-        for _ in range(RETRIES):  # a busy machine's database does not answer at times; what a string does comes again
-            if ended.reason == "BOOKS_UNAVAILABLE":
-                await asyncio.sleep(RETRY_S)
-                ended = await RPCS[path].call(made.channel(), request, metadata)
-        return ended
+        return await answered(lambda: RPCS[path].call(made.channel(), request, metadata))
 
     made.spares.extend(made.spares[1:2] * len(STRINGS) * 2)
     calls = [
@@ -94,7 +100,7 @@ async def calls_with_credentials(made: Scene) -> list[tuple[str, str, Ended]]:
     async def one(shown: Shown) -> Ended:
         channel = shown.channel(made)
         try:
-            return await RPCS[GET_TEAM].call(channel, request, shown.presented.metadata)
+            return await answered(lambda: RPCS[GET_TEAM].call(channel, request, shown.presented.metadata))
         finally:
             if shown.agent:
                 await channel.close()
