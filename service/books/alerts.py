@@ -1,11 +1,12 @@
 """Patterns that somebody should look at: one structured log line each, and a counter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import structlog
 
 from service.books.period import Period
+from service.books.refusals import OTHERS
 from service.recordable import recordable
 
 Kind: TypeAlias = Literal[
@@ -14,7 +15,7 @@ Kind: TypeAlias = Literal[
 ]  # fmt: skip
 
 BURST = 100
-"""Refused credentials of one source within a second."""
+"""Refused credentials of one source within a second, or of all sources that have fewer."""
 FORGED_IDS_MAX = 10
 """How many of those that were forged are named."""
 FORFEITED_PERCENT = 1
@@ -58,10 +59,16 @@ class Alerts:
         if forfeited_nanos * 100 > limit_nanos * FORFEITED_PERCENT:
             self._once("forfeited_share", team, period.end_us, forfeited_nanos=forfeited_nanos, limit_nanos=limit_nanos)
 
-    def refused_credentials(self, source: str, count: int) -> None:
-        """So many credentials of one source were refused within a second."""
-        if count >= BURST:
-            self._raise("refused_credentials", "", source=source, count=count)
+    def refused_credentials(self, counts: Mapping[str, int]) -> None:
+        """So many credentials were refused within a second, by source; those of few each are one together."""
+        few = 0
+        for source, count in counts.items():
+            if count < BURST or source == OTHERS:
+                few += count
+            else:
+                self._raise("refused_credentials", "", source=source, count=count)
+        if few >= BURST:
+            self._raise("refused_credentials", "", source=OTHERS, count=few)
 
     def forged_credentials(self, ids: Sequence[str]) -> None:
         """Rows that say who may call are not as Cohort wrote them: somebody else writes the database."""

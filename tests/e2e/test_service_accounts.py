@@ -21,6 +21,7 @@ from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, RevokeSer
 from tests.e2e.cohort_service import Cohort, cohort
 from tests.e2e.requests import chat, embed, refused
 from tests.e2e.test_operators import operate
+from tests.identity.scene import each_refusal_stands_alone
 from tests.unit.identity.account_tokens import Account, pem_of
 
 ORGANISATION = "example"
@@ -149,7 +150,10 @@ BAD: dict[str, tuple[Callable[[Account], str], str]] = {
 }
 
 
-async def test_every_bad_token_gets_one_answer_and_its_own_word_in_the_log(service: Cohort) -> None:
+async def test_every_bad_token_gets_one_answer_and_its_own_word_in_the_log(
+    service: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each_refusal_stands_alone(monkeypatch)
     account = await created(service)
     answers = set()
     told: dict[str, str] = {}

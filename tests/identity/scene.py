@@ -10,10 +10,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import orjson
+import pytest
 from cryptography import x509
 
 from clients.sandbox import Sandbox
 from service import config
+from service.books import refusals
 from service.books.books import Books
 from service.identity import access_keys
 from service.identity.importing import import_keys
@@ -26,7 +28,7 @@ from tests.key_tables import PEPPER, at_books
 
 CLIENT_SECRET = "client-secret-of-the-tests"
 SEARCH_MODELS = ("command-a-03-2025", "embed-v4.0", "rerank-v3.5")
-SPARES = 128
+SPARES = 256
 ADS_MODELS = ("command-r7b-12-2024",)
 
 
@@ -72,6 +74,12 @@ class Scene:
             return grpc.aio.secure_channel(f"localhost:{self.service.port}", credentials)
         credentials = grpc.ssl_channel_credentials(self.authority.pem, certificate.key_pem, certificate.pem)
         return grpc.aio.secure_channel(f"localhost:{self.service.mtls_port}", credentials)
+
+
+def each_refusal_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lifts the bounds of a flood: each refusal has a log line and a record to be looked at."""
+    for bound in ("RECORDS_MAX", "TEAM_RECORDS_MAX"):
+        monkeypatch.setattr(refusals, bound, 10**6)
 
 
 def presented(scene: Scene, shown: Presented) -> tuple[grpc.aio.Channel, tuple[tuple[str, str], ...]]:
