@@ -92,7 +92,8 @@ async def test_the_first_key_makes_the_others(tmp_path: Path, capfd: pytest.Capt
         flags = ["--target", f"127.0.0.1:{service.port}", "--access-key-file", str(tmp_path / "ada.key")]
         words = ["--team", "demo", "--name", "indexer", "--scopes", "usage:read"]
         assert await asyncio.to_thread(main, ["keys", "create", *words, *flags]) == 0
-        (tmp_path / "indexer.key").write_text(capfd.readouterr().out.splitlines()[-1])
+        (made,) = (line for line in capfd.readouterr().out.splitlines() if line.startswith("cohort_"))  # amid the log
+        (tmp_path / "indexer.key").write_text(made)
         flags[-1] = str(tmp_path / "indexer.key")
         assert await asyncio.to_thread(main, ["usage", *flags]) == 0
         assert await asyncio.to_thread(main, argv) == 2
