@@ -1,4 +1,4 @@
-"""SQLite in one file, for one process: a writer that alone checkpoints, and a reader beside it, each in its thread.
+"""SQLite in one file, for one process: a writer that alone checkpoints, and readers beside it, each in its thread.
 
 An acknowledged transaction survives a power failure: COMMIT waits for the disk, or whoever asked for the transaction
 does. After a write or a sync that failed the writer is not trusted any more: it is closed without another fsync, and
@@ -58,9 +58,9 @@ class SqliteDatabase:
         self._synced = asyncio.Event()
         self._synced.set()
         self._writer = Session(path, clock_us, writes=True, vfs=vfs)
-        self._reader = Session(path, clock_us, writes=False, vfs=vfs)
         self._writer_thread = Worker("sqlite-writer")
-        self._reader_thread = Worker("sqlite-reader")
+        self._reader, self._glancer = (Session(path, clock_us, writes=False, vfs=vfs) for _ in range(2))
+        self._reader_thread, self._glancer_thread = Worker("sqlite-reader"), Worker("sqlite-glancer")
 
     async def open(self) -> None:
         """Opens the file, and makes it if it is not there.
@@ -136,8 +136,14 @@ class SqliteDatabase:
             self._writer_thread.give(self._writer.checkpoint)
 
     async def read(self, work: Work[T]) -> T:
+        return await self._look(self._reader_thread, self._reader, work)
+
+    async def glance(self, work: Work[T]) -> T:
+        return await self._look(self._glancer_thread, self._glancer, work)
+
+    async def _look(self, thread: Worker, session: Session, work: Work[T]) -> T:
         try:
-            result = await self._reader_thread.run(functools.partial(self._reader.run, work))
+            result = await thread.run(functools.partial(session.run, work))
         except Exception:  # which may come of what was read
             await self._require_durable()
             raise
@@ -159,6 +165,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         await self._reader_thread.close(self._reader.close)
+        await self._glancer_thread.close(self._glancer.close)
         await self._writer_thread.close(self._writer.close)  # last, for it takes the log into the file
         sync, self._sync = self._sync, None
         if sync is not None:
