@@ -8,12 +8,18 @@ import contextlib
 import importlib
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from caio.linux_aio import Context
 
 Ended = Callable[[OSError | None], None]
 """Takes how a sync ended: None if all that was written before it began is on the disk, else it may not be."""
 
-_spare_contexts: list[Any] = []
+_ERRNO_MAX = 4095
+"""The kernel's own bound."""
+
+_spare_contexts: "list[Context]" = []
 """To give one back to the kernel takes 40 ms, and the interpreter waits."""
 
 
@@ -21,7 +27,7 @@ class FileSync(Protocol):
     """Brings files to the disk beside the loop, one at a time."""
 
     def begin(self, descriptor: int, ended: Ended) -> None:
-        """Begins with a file; *ended* is called in the loop when it is over, or before this returns."""
+        """Begins with a file; *ended* is called once, in the loop, when it is over or before this returns."""
         ...
 
     def close(self) -> None:
@@ -39,18 +45,27 @@ class KernelSync:
 
     def __init__(self) -> None:
         # It looks at the kernel when it is imported.
-        self._aio = importlib.import_module("caio.linux_aio")
-        self._context = _spare_contexts.pop() if _spare_contexts else self._aio.Context(max_requests=1)
+        self._aio: Any = importlib.import_module("caio.linux_aio")
+        self._context: Context = _spare_contexts.pop() if _spare_contexts else self._aio.Context(max_requests=1)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._context.fileno, self._look)
 
     def begin(self, descriptor: int, ended: Ended) -> None:
+        try:
+            self.submit(descriptor, ended)
+        except Exception:  # no memory, or no right to it any more: then a thread waits, as without a kernel's help
+            waiting = self._loop.run_in_executor(None, _fdatasync, descriptor)
+            waiting.add_done_callback(lambda done: ended(done.result()))
+
+    def submit(self, descriptor: int, ended: Ended) -> None:
+        """Begins with a file, or refuses.
+
+        Raises:
+            Exception: The kernel does not take it; *ended* will not be called.
+        """
         operation = self._aio.Operation.fdsync(descriptor)
         operation.set_callback(lambda result: ended(_error(result)))
-        try:
-            self._context.submit(operation)
-        except Exception as error:
-            ended(OSError(f"fdatasync was not taken: {error}"))
+        self._context.submit(operation)
 
     def close(self) -> None:
         self._loop.remove_reader(self._context.fileno)
@@ -69,13 +84,32 @@ async def kernel_sync(descriptor: int) -> KernelSync | None:
     except (ImportError, SystemError):
         return None
     tried: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
-    sync.begin(descriptor, lambda error: None if tried.done() else tried.set_result(error))
-    if await tried is None:
-        return sync
-    sync.close()
+
+    def ended(error: OSError | None) -> None:
+        if error is not None or tried.done():  # done: whoever asked has left
+            sync.close()
+        if not tried.done():
+            tried.set_result(error)
+
+    try:
+        sync.submit(descriptor, ended)
+    except Exception:
+        sync.close()
+        return None
+    return sync if await tried is None else None
+
+
+def _fdatasync(descriptor: int) -> OSError | None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        return error
     return None
 
 
 def _error(result: int) -> OSError | None:
     """Of the kernel's result, which arrives as an unsigned number: 0, or 2**64 less the errno."""
-    return OSError(2**64 - result, os.strerror(2**64 - result)) if result else None
+    if result == 0:
+        return None
+    number = 2**64 - result
+    return OSError(number, os.strerror(number)) if number <= _ERRNO_MAX else OSError(f"fdatasync ended with {result}")

@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 from service.storage.database import Script, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.kernel_sync import FileSync, kernel_sync
+from service.storage.sqlite_connection import bringing_log_to_disk
 from service.storage.sqlite_lock import FileLock
 from service.storage.sqlite_session import Session
 from service.storage.steps import work_of
@@ -51,15 +52,16 @@ class SqliteDatabase:
         vfs: str | None = None,
         sync: FileSync | None = None,
     ) -> None:
+        self._path = path
         self._clock_us = clock_us
         self._lock = None if read_only else FileLock(path)
         self._tries_kernel = sync is None and vfs is None
         self._sync = sync
         self._synced = asyncio.Event()
         self._synced.set()
-        self._writer = Session(path, clock_us, writes=True, vfs=vfs)
-        self._writer_thread = Worker("sqlite-writer")
         self._reader, self._glancer = (Session(path, clock_us, writes=False, vfs=vfs) for _ in range(2))
+        self._writer = Session(path, clock_us, writes=True, vfs=vfs, readers=(self._reader, self._glancer))
+        self._writer_thread = Worker("sqlite-writer")
         self._reader_thread, self._glancer_thread = Worker("sqlite-reader"), Worker("sqlite-glancer")
 
     async def open(self) -> None:
@@ -142,22 +144,37 @@ class SqliteDatabase:
         return await self._look(self._glancer_thread, self._glancer, work)
 
     async def _look(self, thread: Worker, session: Session, work: Work[T]) -> T:
+        if self._lock is None:
+            return await thread.run(functools.partial(self._look_from_outside, session, work))
+        if self._writer.in_doubt:
+            await self._writer_thread.run(self._writer.open)
+        doubts = self._writer.doubts
         try:
             result = await thread.run(functools.partial(session.run, work))
         except Exception:  # which may come of what was read
-            await self._require_durable()
+            await self._require_durable(doubts)
             raise
-        await self._require_durable()
+        await self._require_durable(doubts)
         return result
 
-    async def _require_durable(self) -> None:
+    def _look_from_outside(self, session: Session, work: Work[T]) -> T:
+        try:
+            with bringing_log_to_disk(self._path):  # another process may not be through with what is seen here
+                return session.run(work)
+        except OSError as error:
+            raise DatabaseUnavailable(f"What was read may not be on the disk: {error}") from error
+
+    async def _require_durable(self, doubts: int) -> None:
         """Waits until all that a read has seen is on the disk; it may have been there for readers first.
 
+        Args:
+            doubts: The writer's when the read began.
+
         Raises:
-            DatabaseUnavailable: The sync failed.
+            DatabaseUnavailable: A sync has failed.
         """
         await self._synced.wait()
-        if self._writer.in_doubt:
+        if self._writer.doubts != doubts:
             raise DatabaseUnavailable("What was read may not be on the disk")
 
     async def now_us(self) -> int:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -14,6 +14,8 @@ _FILE_MODE = 0o600
 BUSY_TIMEOUT_MS = 500
 _PIECE_BYTES = 1 << 16
 """SQLite's own file calls take 17 bits of a length and leave out the rest: more than 128 KiB is a full disk to them."""
+_INDEX_HEADER_BYTES = 96
+"""Two copies; one that is not like the other, or empty, is not believed (walformat.html, 2.1)."""
 _WRITER = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # counts for a new file only: what retention frees can be given back
     "PRAGMA journal_mode = WAL",
@@ -29,8 +31,17 @@ _READER = (
 )
 
 
-def connect(path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str | None) -> apsw.Connection:
+def connect(
+    path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str | None, alone: bool = False
+) -> apsw.Connection:
     """Opens a connection; the writer makes the file if it is not there.
+
+    Args:
+        path: The file.
+        clock_us: What `clock_us()` says in statements.
+        writes: It is the writer.
+        vfs: The name of a SQLite VFS.
+        alone: No other connection of this process is open, and what the log's index says of it is not believed.
 
     Raises:
         apsw.Error: It cannot be opened, is no database, or SQLite is too old to be trusted with it.
@@ -41,6 +52,8 @@ def connect(path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str |
     if writes:
         _make_private(path)
         rewrite_log(path, vfs)
+        if alone:
+            _forget_index(path)
         flags = apsw.SQLITE_OPEN_READWRITE
     connection = apsw.Connection(str(path), flags, vfs)
     try:
@@ -100,6 +113,18 @@ def rewrite_log(path: Path, vfs: str | None) -> None:
         file.xClose()
 
 
+def _forget_index(path: Path) -> None:
+    """Has whoever opens the log next make its index anew, from as much of the log as its checksums cover.
+
+    The index may count frames that are not in the log any more: some file systems read from the disk again what they
+    could not write there. SQLite makes it anew by itself if nobody has it open, but an export beside us may.
+
+    No connection of this process may be open: with this descriptor the kernel drops all of its locks on the index.
+    """
+    with contextlib.suppress(FileNotFoundError), Path(f"{path}-shm").open("r+b", buffering=0) as index:
+        index.write(bytes(_INDEX_HEADER_BYTES))
+
+
 def open_log(connection: apsw.Connection, path: Path) -> int:
     """A descriptor by which the log can be synced that the connection writes.
 
@@ -113,6 +138,25 @@ def open_log(connection: apsw.Connection, path: Path) -> int:
     if not log.exists():  # SQLite makes a new file's log with its first page
         connection.execute("BEGIN IMMEDIATE; COMMIT")
     return os.open(log, os.O_RDWR | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def bringing_log_to_disk(path: Path) -> Iterator[None]:
+    """At its end all is on the disk that was in the log by then: for a process that only looks at the file.
+
+    Raises:
+        OSError: It may not be there.
+    """
+    try:
+        log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # all is in the file
+        yield
+        return
+    try:
+        yield
+        os.fsync(log)
+    finally:
+        os.close(log)
 
 
 def _make_private(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,18 +29,31 @@ class Session:
         clock_us: What `clock_us()` says in statements.
         writes: It is the writer, of which there is one.
         vfs: The name of a SQLite VFS.
+        readers: The writer's: all others of this process on the file.
 
     Attributes:
         log: A descriptor of the log; -1 while it is closed.
         log_begins: The next COMMIT may begin the log anew, and waits for the disk: SQLite syncs the log's header.
-        in_doubt: Readers see a transaction that may never come to the disk.
+        in_doubt: Readers may see a transaction in the log that will never come to the disk, also one of a process
+            before; until the writer is open.
+        doubts: How often that has come about.
     """
 
-    def __init__(self, path: Path, clock_us: Callable[[], int], *, writes: bool, vfs: str | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock_us: Callable[[], int],
+        *,
+        writes: bool,
+        vfs: str | None,
+        readers: "Sequence[Session]" = (),
+    ) -> None:
         self._path = path
         self._clock_us = clock_us
         self._writes = writes
         self._vfs = vfs
+        self._readers = readers
+        self._in_use = threading.RLock()
         self._connection: apsw.Connection | None = None
         self._cursor: apsw.Cursor | None = None
         self._log_pages = 0
@@ -47,7 +61,8 @@ class Session:
         self._syncs = True
         self.log = -1
         self.log_begins = True
-        self.in_doubt = False
+        self.in_doubt = writes
+        self.doubts = 0
 
     @property
     def is_checkpoint_due(self) -> bool:
@@ -60,32 +75,48 @@ class Session:
         Raises:
             DatabaseUnavailable: The file cannot be opened.
         """
-        if self._cursor is None:
+        if self._cursor is not None:
+            return self._cursor
+        with contextlib.ExitStack() as kept_shut:
+            if self.in_doubt:  # what readers know of the log may be of what it has lost
+                for reader in self._readers:
+                    kept_shut.enter_context(reader.shut())
             try:
-                self._connection = connect(self._path, self._clock_us, writes=self._writes, vfs=self._vfs)
+                connection = self._connection = connect(
+                    self._path, self._clock_us, writes=self._writes, vfs=self._vfs, alone=self.in_doubt
+                )
                 if self._writes:
-                    self.log = open_log(self._connection, self._path)
+                    self.log = open_log(connection, self._path)
             except (apsw.Error, OSError) as error:
                 self.close(trusted=False)
                 raise DatabaseUnavailable(f"The database cannot be opened: {error}") from error
-            self._connection.set_wal_hook(self._committed)
-            self._cursor = self._connection.cursor()
-            self._log_pages, self._due_pages = 0, CHECKPOINT_PAGES
-            self.log_begins, self._syncs = True, True
-            self.in_doubt = False  # the log was written over itself
+        connection.set_wal_hook(self._committed)
+        self._cursor = connection.cursor()
+        self._log_pages, self._due_pages = 0, CHECKPOINT_PAGES
+        self.log_begins, self._syncs = True, True
+        self.in_doubt = False  # the log was written over itself
         return self._cursor
 
+    @contextlib.contextmanager
+    def shut(self) -> Iterator[None]:
+        """Keeps a reader closed, from when it has done what it does now; for the writer's thread."""
+        with self._in_use:
+            self.close()
+            yield
+
     def close(self, *, trusted: bool = True) -> None:
-        connection, self._connection, self._cursor = self._connection, None, None
-        log, self.log = self.log, -1
-        if log >= 0:
-            os.close(log)
-        if connection is not None:
-            close(connection, checkpoint=trusted and self._writes)
+        with self._in_use:
+            connection, self._connection, self._cursor = self._connection, None, None
+            log, self.log = self.log, -1
+            if log >= 0:
+                os.close(log)
+            if connection is not None:
+                close(connection, checkpoint=trusted and self._writes)
 
     def distrust(self) -> None:
         """Closes it after a sync that failed: what COMMIT has shown to readers may not be on the disk."""
         self.in_doubt = True
+        self.doubts += 1
         self.close(trusted=False)
 
     def checkpoint(self) -> None:
@@ -105,13 +136,14 @@ class Session:
 
     def run(self, work: Work[T]) -> T:
         """The whole transaction."""
-        cursor = self.open()
-        result = self._work(cursor, work, syncs=True)
-        if self._writes:
-            self._commit(cursor)
-        else:
-            self._roll_back(cursor, None)
-        return result
+        with self._in_use:
+            cursor = self.open()
+            result = self._work(cursor, work, syncs=True)
+            if self._writes:
+                self._commit(cursor)
+            else:
+                self._roll_back(cursor, None)
+            return result
 
     def attempt(self, work: Work[T], *, syncs: bool) -> Callable[[], T] | None:
         """All of a transaction but its COMMIT, which is returned; None if something would have to be waited for.

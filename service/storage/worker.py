@@ -23,7 +23,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._held: list[_Job | None] | None = None
-        self._closed = False
+        self._last: asyncio.Future[None] | None = None
         self._given = self._done = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -31,12 +31,12 @@ class Worker:
     @property
     def is_idle(self) -> bool:
         """It does nothing, and would do a job at once."""
-        return self._given == self._done and self._held is None and not self._closed
+        return self._given == self._done and self._held is None and not self.is_closed
 
     @property
     def is_closed(self) -> bool:
         """It takes no more jobs."""
-        return self._closed
+        return self._last is not None
 
     def hold(self) -> None:
         """Begins no job until `release`: while it is idle, what it does jobs on is needed elsewhere."""
@@ -54,18 +54,17 @@ class Worker:
         Raises:
             DatabaseUnavailable: The worker is closed.
         """
-        if self._closed:
+        if self.is_closed:
             raise DatabaseUnavailable("The database is closed")
         return await self.give(job)
 
     async def close(self, job: Callable[[], None]) -> None:
-        """Does *job* after those given before, then ends the thread. A second time it does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        last = self.give(job)
-        self._put(None)
-        await last
+        """Does *job* after those given before, then ends the thread. Whoever comes second waits for the same end."""
+        if self._last is None:
+            self._last = self.give(job)
+            self._put(None)
+        await asyncio.wait({self._last})  # so that a caller who leaves does not cancel it for the others
+        self._last.result()
 
     def give(self, job: Callable[[], T]) -> "asyncio.Future[T]":
         """What *job* will have given; nobody has to wait for it. MUST NOT be called after `close`."""

@@ -22,12 +22,15 @@ class Fault:
         at: How many operations of the kind go well before.
         times: How many in a row fail.
         hits: How many have failed.
+        forgets: A sync that fails leaves in the file what is on the disk, as Btrfs does; else what was written can
+            still be read, as on ext4 and XFS.
     """
 
     kind: Kind
     at: int
     times: int = 1
     hits: int = 0
+    forgets: bool = False
 
     def strikes(self, kinds: tuple[Kind, ...]) -> bool:
         """Counts an operation; true if it fails."""
@@ -122,10 +125,21 @@ class _File(apsw.VFSFile):
         except apsw.Error:
             for change in self._changes:
                 change.given_up = not change.durable
+            if self._disk.fault.forgets:
+                self._forget()
             raise
         self._disk.synced()
         for change in self._changes:
             change.durable = not change.given_up
+
+    def _forget(self) -> None:
+        self._changes[:] = [change for change in self._changes if change.durable]
+        content = bytearray()
+        for change in self._changes:
+            _apply(content, change, torn=False)
+        size = super().xFileSize()
+        content.extend(bytes(max(0, size - len(content))))
+        super().xWrite(bytes(content[:size]), 0)
 
     def _write(self, content: bytes, offset: int) -> None:
         super().xWrite(content, offset)

@@ -2,13 +2,17 @@
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import apsw
 
 from service.storage.kernel_sync import Ended
 from tests.storage.broken_disk import BrokenDisk
+
+
+async def at_once() -> None:
+    """Nothing is to be done before."""
 
 
 class DiskSync:
@@ -18,23 +22,31 @@ class DiskSync:
         disk: The disk.
         log: The log.
         before: What is to be done when COMMIT is over and the sync is not.
+
+    Attributes:
+        found: What that has found wrong.
     """
 
-    def __init__(self, disk: BrokenDisk, log: Path, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, disk: BrokenDisk, log: Path, before: Callable[[], Awaitable[None]] = at_once) -> None:
         self._disk = disk
         self._log = log
         self._before = before
+        self._under_way: asyncio.Task[None] | None = None
+        self.found: AssertionError | None = None
         self.begun = 0
 
     def begin(self, descriptor: int, ended: Ended) -> None:  # noqa: ARG002 - the disk is a model
         self.begun += 1
-        asyncio.get_running_loop().call_soon(self._end, ended)
+        self._under_way = asyncio.create_task(self._end(ended))
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _end(self, ended: Ended) -> None:
-        self._before()
+    async def _end(self, ended: Ended) -> None:
+        try:
+            await self._before()
+        except AssertionError as wrong:
+            self.found = wrong
         file = apsw.VFSFile(self._disk.name, str(self._log), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
         try:
             file.xSync(apsw.SQLITE_SYNC_NORMAL)
@@ -44,6 +56,22 @@ class DiskSync:
             ended(None)
         finally:
             file.xClose()
+
+
+class NoSync(DiskSync):
+    """Says that the log is on the disk without having looked."""
+
+    def begin(self, descriptor: int, ended: Ended) -> None:  # noqa: ARG002 - see above
+        self.begun += 1
+        ended(None)
+
+
+class EarlySync(DiskSync):
+    """Says that the log is on the disk, and then brings it there."""
+
+    def begin(self, descriptor: int, ended: Ended) -> None:
+        ended(None)
+        super().begin(descriptor, lambda _: None)
 
 
 class HeldSync:
