@@ -71,6 +71,16 @@ class Endurance:
 
     async def run(self) -> Run:
         """Writes and reads while the fault strikes, and fails the power after every error and at the end."""
+        try:
+            await self._endure()
+        finally:
+            self._disk.fault = never()
+            await self._database.close()
+        self.told.agrees_with(there(self._folder / "books.db"))
+        assert self._sync is None or self._sync.begun >= _BESIDE_MIN
+        return self.told
+
+    async def _endure(self) -> None:
         await self._database.open()
         await run(self._database, CREATE_THING)
         self._disk.fault = self._fault
@@ -81,10 +91,6 @@ class Endurance:
         self._disk.fault = never()
         await run(self._database, IDS)  # opens the file anew, if it has to be
         self.told.agrees_with(await ids(self._database))
-        await self._database.close()
-        self.told.agrees_with(there(self._folder / "books.db"))
-        assert self._sync is None or self._sync.begun >= _BESIDE_MIN
-        return self.told
 
     async def _write(self, number: int) -> None:
         # A page each, and one that all of them touch.

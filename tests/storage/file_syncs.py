@@ -70,8 +70,8 @@ class EarlySync(DiskSync):
     """Says that the log is on the disk, and then brings it there."""
 
     def begin(self, descriptor: int, ended: Ended) -> None:
-        ended(None)
         super().begin(descriptor, lambda _: None)
+        ended(None)
 
 
 class HeldSync:

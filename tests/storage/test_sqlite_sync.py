@@ -3,27 +3,31 @@
 import asyncio
 import errno
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import apsw
 import pytest
 
-from service.storage import kernel_sync as kernel_sync_module
-from service.storage import sqlite_session
-from service.storage.database import Script, Step
+from service.storage import sqlite_connection, sqlite_session
+from service.storage.database import Transaction, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
-from service.storage.kernel_sync import Ended, kernel_sync
+from service.storage.kernel_sync import Ended
 from service.storage.sqlite import SqliteDatabase
 from tests.storage.broken_disk import BrokenDisk
 from tests.storage.file_syncs import HeldSync
-from tests.storage.statements import CREATE_THING, IDS, INSERT, ids, run
+from tests.storage.statements import CREATE_THING, IDS, INSERT, ids, insert, run
+
+T = TypeVar("T")
+Way: TypeAlias = Callable[[SqliteDatabase, Work[list[int]]], Coroutine[Any, Any, list[int]]]
 
 
-def insert(number: int) -> Script[list[int]]:
-    return Script([Step(INSERT, [(number,)])], list)
+def refuse_to_write(path: Path, vfs: str | None) -> None:
+    raise apsw.IOError(f"{path} {vfs}")
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -53,14 +57,18 @@ async def committed(database: SqliteDatabase, sync: HeldSync, number: int) -> "a
     return running
 
 
-async def read(database: SqliteDatabase) -> "asyncio.Task[list[int]]":
-    """A read that has seen what it wants."""
-    reading = asyncio.create_task(ids(database))
+async def look(transaction: Transaction) -> list[int]:
+    return [row[0] for row in await transaction.fetch(IDS)]
+
+
+async def seen(database: SqliteDatabase, looking: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """A read or a glance that has seen what it wants."""
+    task = asyncio.create_task(looking)
     await asyncio.sleep(0)  # it has asked
-    await until(lambda: database._reader_thread.is_idle)
+    await until(lambda: database._reader_thread.is_idle and database._glancer_thread.is_idle)
     for _ in range(5):
         await asyncio.sleep(0)
-    return reading
+    return task
 
 
 async def test_a_script_is_answered_when_its_log_is_on_the_disk(things: SqliteDatabase, sync: HeldSync) -> None:
@@ -72,9 +80,12 @@ async def test_a_script_is_answered_when_its_log_is_on_the_disk(things: SqliteDa
     assert await running == []
 
 
-async def test_a_read_that_saw_what_is_not_on_the_disk_yet_waits_for_it(things: SqliteDatabase, sync: HeldSync) -> None:
+@pytest.mark.parametrize("way", [SqliteDatabase.read, SqliteDatabase.glance])
+async def test_a_read_that_saw_what_is_not_on_the_disk_yet_waits_for_it(
+    things: SqliteDatabase, sync: HeldSync, way: Way
+) -> None:
     running = await committed(things, sync, 1)
-    reading = await read(things)
+    reading = await seen(things, way(things, look))
     assert not reading.done()
 
     sync.end()
@@ -90,9 +101,7 @@ async def test_an_error_that_came_of_what_is_not_on_the_disk_yet_waits_for_it(
         raise LookupError(await transaction.fetch(IDS))
 
     running = await committed(things, sync, 1)
-    reading = asyncio.create_task(things.read(work))
-    await asyncio.sleep(0)
-    await until(lambda: things._reader_thread.is_idle)
+    reading = await seen(things, things.read(work))
     assert not reading.done()
 
     sync.end()
@@ -102,11 +111,13 @@ async def test_an_error_that_came_of_what_is_not_on_the_disk_yet_waits_for_it(
     await running
 
 
+@pytest.mark.parametrize("way", [SqliteDatabase.read, SqliteDatabase.glance])
 async def test_after_a_sync_that_failed_nothing_is_acknowledged_or_shown_until_the_log_is_written_again(
-    things: SqliteDatabase, sync: HeldSync
+    things: SqliteDatabase, sync: HeldSync, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await committed(things, sync, 1)
-    reading = await read(things)
+    reading = await seen(things, way(things, look))
+    monkeypatch.setattr(sqlite_connection, "rewrite_log", refuse_to_write)
 
     sync.end(OSError(errno.EIO, "broken"))
 
@@ -114,10 +125,97 @@ async def test_after_a_sync_that_failed_nothing_is_acknowledged_or_shown_until_t
         await running
     with pytest.raises(DatabaseUnavailable):
         await reading
+    with pytest.raises(DatabaseUnavailable, match="cannot be opened"):
+        await way(things, look)
+    monkeypatch.undo()
+    assert await way(things, look) == [1]
+    await run(things, INSERT, 2)
+    assert await way(things, look) == [1, 2]
+
+
+async def test_a_read_that_lasts_longer_than_the_doubt_is_not_told_what_it_saw(
+    things: SqliteDatabase, sync: HeldSync
+) -> None:
+    saw, doubted = threading.Event(), threading.Event()
+
+    async def work(transaction: Transaction) -> list[int]:
+        found = await look(transaction)
+        saw.set()
+        assert doubted.wait(10)
+        return found
+
+    running = await committed(things, sync, 1)
+    reading = asyncio.create_task(things.read(work))
+    await until(saw.is_set)
+    sync.end(OSError(errno.EIO, "broken"))
+    next_one = asyncio.create_task(run(things, INSERT, 2))  # waits for whoever may know what is lost
+    doubted.set()
+
     with pytest.raises(DatabaseUnavailable):
-        await ids(things)
-    await run(things, INSERT, 2)  # opens the file anew
+        await reading
+    with pytest.raises(CommitUncertain):
+        await running
+    await next_one
     assert await ids(things) == [1, 2]
+
+
+_LOOK_ON = """
+import sys, apsw
+connection = apsw.Connection(sys.argv[1], apsw.SQLITE_OPEN_READONLY)
+for line in sys.stdin:
+    print([row[0] for row in connection.execute("SELECT id FROM thing ORDER BY id")], flush=True)
+"""
+
+
+async def test_what_the_log_has_lost_is_not_looked_for_in_it_though_another_process_has_its_index_open(
+    things: SqliteDatabase, sync: HeldSync, tmp_path: Path
+) -> None:
+    log = tmp_path / "books.db-wal"
+    before = log.stat().st_size
+    beside = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _LOOK_ON, tmp_path / "books.db", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert beside.stdin is not None
+    assert beside.stdout is not None
+    running = await committed(things, sync, 1)
+    beside.stdin.write(b"\n")
+    assert await beside.stdout.readline() == b"[1]\n"  # it has the index, and so it stays
+
+    with log.open("r+b") as lost:  # as a file system does that looks at its disk again
+        lost.seek(before)
+        lost.write(bytes(log.stat().st_size - before))
+    sync.end(OSError(errno.EIO, "broken"))
+    with pytest.raises(CommitUncertain):
+        await running
+    assert await ids(things) == []
+    await run(things, INSERT, 2)
+    assert await ids(things) == [2]
+    assert (await beside.communicate(b"\n"))[0] == b"[2]\n"
+
+
+async def test_who_looks_from_another_process_sees_what_is_on_the_disk(
+    things: SqliteDatabase, sync: HeldSync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = SqliteDatabase(tmp_path / "books.db", read_only=True)
+    await beside.open()
+    running = await committed(things, sync, 1)
+    synced = []
+
+    def sync_file(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        if len(synced) > 1:
+            raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "fsync", sync_file)
+    assert await ids(beside) == [1]
+    with pytest.raises(DatabaseUnavailable, match="broken"):
+        await ids(beside)
+    monkeypatch.undo()
+
+    assert synced == [tmp_path / "books.db-wal"] * 2
+    sync.end()
+    await running
+    await beside.close()
 
 
 async def test_nothing_begins_while_a_sync_is_under_way_and_all_of_it_in_order_afterwards(
@@ -154,14 +252,14 @@ async def test_a_caller_who_leaves_during_the_sync_stops_nothing(things: SqliteD
 
 async def test_closing_waits_for_the_sync_that_is_under_way(things: SqliteDatabase, sync: HeldSync) -> None:
     running = await committed(things, sync, 1)
-    closing = asyncio.create_task(things.close())
+    closing = [asyncio.create_task(things.close()) for _ in range(2)]
     for _ in range(20):
         await asyncio.sleep(0.001)
-    assert not closing.done()
+    assert not any(task.done() for task in closing)
 
     sync.end()
 
-    await closing
+    await asyncio.gather(*closing)
     assert await running == []
     assert sync.closed
     with pytest.raises(DatabaseUnavailable):
@@ -235,125 +333,3 @@ async def test_after_a_long_read_the_log_begins_anew(tmp_path: Path) -> None:
     assert log.stat().st_size < long_bytes + 3 * 30 * 4096
     reader.close()
     await database.close()
-
-
-async def test_where_there_is_no_kernel_aio_commit_waits_for_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse_import(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr("importlib.import_module", refuse_import)
-    database = SqliteDatabase(tmp_path / "books.db")
-    await database.open()
-    assert database._sync is None
-    await run(database, CREATE_THING)
-    for number in range(3):
-        await database.run(insert(number))
-        assert await run(database, "PRAGMA synchronous") == [(2,)]
-
-    assert await ids(database) == [0, 1, 2]
-    await database.close()
-
-
-async def test_a_file_that_the_kernel_does_not_sync_is_synced_in_the_thread() -> None:
-    reading, writing = os.pipe()
-
-    assert await kernel_sync(writing) is None
-
-    os.close(reading)
-    os.close(writing)
-
-
-@pytest.fixture
-async def on_kernel(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "books.db")
-    await database.open()
-    await run(database, CREATE_THING)
-    if database._sync is None:
-        await database.close()
-        pytest.skip("this kernel has no AIO for us")
-    yield database
-    await database.close()
-
-
-async def test_with_the_kernels_help_scripts_need_no_thread(on_kernel: SqliteDatabase) -> None:
-    before = on_kernel._writer_thread._given
-    for number in range(50):
-        await on_kernel.run(insert(number))
-
-    assert on_kernel._writer_thread._given == before
-    assert await ids(on_kernel) == [*range(50)]
-
-
-class FakeAio:
-    """What stands for the kernel: it takes an operation, and says the number that it ended with."""
-
-    def __init__(self) -> None:
-        self.results: list[int] = []
-        self.refuses = False
-        self._under_way: list[Callable[[int], object]] = []
-        self.fileno = os.eventfd(0, os.EFD_NONBLOCK)
-        self.Operation = self
-
-    def Context(self, max_requests: int) -> "FakeAio":
-        assert max_requests == 1
-        return self
-
-    def fdsync(self, descriptor: int) -> "FakeAio":
-        assert os.fstat(descriptor)
-        return self
-
-    def set_callback(self, callback: Callable[[int], object]) -> None:
-        self._under_way.append(callback)
-
-    def submit(self, operation: object) -> None:
-        assert operation is self
-        if self.refuses:
-            self._under_way.pop()
-            raise OverflowError("Insufficient resources")
-        os.eventfd_write(self.fileno, 1)
-
-    def poll(self) -> None:
-        os.eventfd_read(self.fileno)
-
-    def process_events(self, most: int) -> None:
-        assert most == 1
-        self._under_way.pop()(self.results.pop() if self.results else 0)
-
-
-@pytest.fixture
-async def aio(monkeypatch: pytest.MonkeyPatch) -> FakeAio:
-    fake = FakeAio()
-    monkeypatch.setattr("importlib.import_module", lambda _: fake)
-    monkeypatch.setattr(kernel_sync_module, "_spare_contexts", [])
-    return fake
-
-
-def fail(aio: FakeAio) -> None:
-    aio.results.append(2**64 - errno.EIO)
-
-
-def refuse(aio: FakeAio) -> None:
-    aio.refuses = True
-
-
-@pytest.mark.parametrize("breaks", [fail, refuse])
-async def test_a_kernel_that_fails_or_refuses_makes_the_commit_uncertain_and_is_asked_again(
-    tmp_path: Path, aio: FakeAio, breaks: Callable[[FakeAio], None]
-) -> None:
-    database = SqliteDatabase(tmp_path / "books.db")
-    await database.open()
-    await run(database, CREATE_THING)
-    await database.run(insert(1))
-
-    breaks(aio)
-    with pytest.raises(CommitUncertain):
-        await database.run(insert(2))
-    aio.refuses = False
-
-    await database.run(insert(3))
-    await database.run(insert(4))
-    assert await ids(database) == [1, 2, 3, 4]
-    await database.close()
-    os.close(aio.fileno)
