@@ -63,7 +63,7 @@ class Endurance:
         self._fault = fault
         self._chance = random.Random(f"{fault}{beside}")
         self._disk = BrokenDisk()
-        self._sync = beside and beside(self._disk, folder / "books.db-wal", self._before_the_sync)
+        self._sync = None if beside is None else beside(self._disk, folder / "books.db-wal", self._before_the_sync)
         self._database = SqliteDatabase(folder / "books.db", vfs=self._disk.name, sync=self._sync)
         self._pair: list[int] = []
         self._looks: list[asyncio.Task[None]] = []

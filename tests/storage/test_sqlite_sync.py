@@ -2,23 +2,22 @@
 
 import asyncio
 import errno
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import apsw
 import pytest
 
-from service.storage import sqlite_connection, sqlite_session
+from service.storage import sqlite_connection
 from service.storage.database import Transaction, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
-from service.storage.kernel_sync import Ended
 from service.storage.sqlite import SqliteDatabase
-from tests.storage.broken_disk import BrokenDisk
 from tests.storage.file_syncs import HeldSync
 from tests.storage.statements import CREATE_THING, IDS, INSERT, ids, insert, run
 
@@ -167,19 +166,29 @@ for line in sys.stdin:
 """
 
 
+@pytest.fixture
+def onlooker(things: SqliteDatabase, tmp_path: Path) -> Iterator[Callable[[], object]]:
+    """Another process that has the file open, and says what is in it."""
+    command = [sys.executable, "-c", _LOOK_ON, str(tmp_path / "books.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def look_on() -> object:
+            stdin.write("\n")
+            return json.loads(stdout.readline())
+
+        yield look_on
+
+
 async def test_what_the_log_has_lost_is_not_looked_for_in_it_though_another_process_has_its_index_open(
-    things: SqliteDatabase, sync: HeldSync, tmp_path: Path
+    things: SqliteDatabase, sync: HeldSync, onlooker: Callable[[], object], tmp_path: Path
 ) -> None:
     log = tmp_path / "books.db-wal"
     before = log.stat().st_size
-    beside = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _LOOK_ON, tmp_path / "books.db", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert beside.stdin is not None
-    assert beside.stdout is not None
     running = await committed(things, sync, 1)
-    beside.stdin.write(b"\n")
-    assert await beside.stdout.readline() == b"[1]\n"  # it has the index, and so it stays
+    assert onlooker() == [1]  # it has the index, and so it stays
 
     with log.open("r+b") as lost:  # as a file system does that looks at its disk again
         lost.seek(before)
@@ -190,7 +199,7 @@ async def test_what_the_log_has_lost_is_not_looked_for_in_it_though_another_proc
     assert await ids(things) == []
     await run(things, INSERT, 2)
     assert await ids(things) == [2]
-    assert (await beside.communicate(b"\n"))[0] == b"[2]\n"
+    assert onlooker() == [2]
 
 
 async def test_who_looks_from_another_process_sees_what_is_on_the_disk(
@@ -264,72 +273,3 @@ async def test_closing_waits_for_the_sync_that_is_under_way(things: SqliteDataba
     assert sync.closed
     with pytest.raises(DatabaseUnavailable):
         await things.run(insert(2))
-
-
-class Instant:
-    """A sync that is over at once."""
-
-    begun = 0
-
-    def begin(self, descriptor: int, ended: Ended) -> None:
-        assert descriptor >= 0
-        self.begun += 1
-        ended(None)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class Watched(BrokenDisk):
-    """Which threads have waited for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.threads: list[str] = []
-
-    def synced(self) -> None:
-        self.threads.append(threading.current_thread().name)
-
-
-@pytest.fixture
-def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_session, "CHECKPOINT_PAGES", 30)
-
-
-@pytest.mark.usefixtures("frequent_checkpoints")
-async def test_the_loop_never_waits_for_the_disk_though_the_log_begins_anew_again_and_again(tmp_path: Path) -> None:
-    disk, sync = Watched(), Instant()
-    database = SqliteDatabase(tmp_path / "books.db", vfs=disk.name, sync=sync)
-    await database.open()
-    await run(database, CREATE_THING)
-    for number in range(200):
-        await database.run(insert(number))
-    await database.close()
-
-    assert set(disk.threads) == {"sqlite-writer"}
-    assert len(disk.threads) > 20  # two for a checkpoint, two for what begins the log
-    assert sync.begun > 100
-
-
-@pytest.mark.usefixtures("frequent_checkpoints")
-async def test_after_a_long_read_the_log_begins_anew(tmp_path: Path) -> None:
-    path = tmp_path / "books.db"
-    log = tmp_path / "books.db-wal"
-    database = SqliteDatabase(path, sync=Instant())
-    await database.open()
-    await run(database, CREATE_THING)
-    reader = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
-    reader.execute("BEGIN")
-    assert reader.execute(IDS).fetchall() == []
-    for number in range(100):
-        await database.run(insert(number))
-    long_bytes = log.stat().st_size
-    assert long_bytes > 2 * 30 * 4096
-
-    reader.execute("ROLLBACK")
-    for number in range(100, 400):
-        await database.run(insert(number))
-
-    assert log.stat().st_size < long_bytes + 3 * 30 * 4096
-    reader.close()
-    await database.close()
