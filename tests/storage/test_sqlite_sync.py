@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -35,6 +36,14 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+def wait_in_the_loop(true: Callable[[], bool]) -> None:
+    """The loop hears of nothing meanwhile."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def sync() -> HeldSync:
     return HeldSync()
@@ -46,6 +55,8 @@ async def things(tmp_path: Path, sync: HeldSync) -> AsyncIterator[SqliteDatabase
     await database.open()
     await run(database, CREATE_THING)
     yield database
+    if sync.is_under_way:  # the test has failed
+        sync.end()
     await database.close()
 
 
@@ -147,8 +158,12 @@ async def test_a_read_that_lasts_longer_than_the_doubt_is_not_told_what_it_saw(
     reading = asyncio.create_task(things.read(work))
     await until(saw.is_set)
     sync.end(OSError(errno.EIO, "broken"))
-    next_one = asyncio.create_task(run(things, INSERT, 2))  # waits for whoever may know what is lost
+    next_one = asyncio.create_task(run(things, INSERT, 2))
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert not next_one.done()  # it waits for whoever may know what is lost
     doubted.set()
+    wait_in_the_loop(lambda: not things._writer.in_doubt)
 
     with pytest.raises(DatabaseUnavailable):
         await reading
