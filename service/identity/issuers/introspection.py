@@ -20,7 +20,7 @@ from service.identity.issuers.fetch import TIMEOUT_S, Fetcher, FetchFailed
 from service.identity.issuers.flights import Flights
 from service.identity.issuers.mapping import principal_of
 from service.identity.issuers.shares import Shares, origin_of
-from service.identity.jwt_checks import AUDIENCES_MAX, certificate_hash_of
+from service.identity.jwt_checks import AUDIENCES_MAX, certificate_hash_of, subject_of
 from service.identity.refusals import CredentialRefused, CredentialUndecided, IdentityError
 from service.identity.token_cache import KEPT_MAX_S
 from service.identity.tokens import SKEW_S, TOKEN_BYTES_MAX, Verified
@@ -124,9 +124,7 @@ class Introspection:
             raise CredentialRefused("token for another audience")
         expires_at_s = _expires_at_s(answer, now_s)
         # Without a user, the client is whom the token is about (RFC 9068 section 2.2).
-        subject = answer.get("sub", answer.get("client_id"))
-        if not isinstance(subject, str) or not subject:
-            raise CredentialRefused("token without a subject")
+        subject = subject_of(answer.get("sub", answer.get("client_id")))
         principal = principal_of(self._name, self._config, answer, subject)
         return Verified(principal, expires_at_s, certificate_hash_of(dict(answer)))
 

@@ -72,6 +72,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "of nobody": {"sub": None, "client_id": None},
     "of a subject that is no text": {"sub": 7},
     "of an empty subject": {"sub": ""},
+    "of a subject that cannot be shown": {"sub": "a\u202eb"},
+    "of a subject too long": {"sub": "a" * 201},
     "of no team": {"team": None},
     "without a scope": {"scope": None},
     "without a known scope": {"scope": "openid"},
