@@ -144,9 +144,7 @@ class AccessKeyServicer:
         require_valid(violations_of_revoke_access_key(request))
         by = operator_of(call, request.note)
         work = access_key_registry.revoke(request.id, by, with_successors=request.with_successors)
-        revoked: Revoked = await self._books.change(work)
-        self._identities.revoked(revoked.key.id, *(stored.id for stored in revoked.successors if stored.revoked_at_us))
-        await self._identities.catch_up()
+        revoked = await self._identities.revoke(work, _ended)
         response = RevokeAccessKeyResponse()
         _fill(response.access_key, revoked.key)
         for stored in revoked.successors:
@@ -164,6 +162,10 @@ class AccessKeyServicer:
             bounds = f"must be after now and at most {ACCESS_KEY_LIFETIME_MAX.days} days from now"
             raise RequestInvalid([Violation("expire_time", ViolationReason.OUT_OF_RANGE, bounds)])
         return min(at_us, now_us + LIFETIME_MAX_US)
+
+
+def _ended(revoked: Revoked) -> list[str]:
+    return [stored.id for stored in (revoked.key, *revoked.successors) if stored.revoked_at_us]
 
 
 def _require_may_have(call: Call, key: StoredAccessKey) -> None:

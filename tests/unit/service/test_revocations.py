@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from cohort.v1.access_key_pb2 import RevokeAccessKeyRequest
 from service.books.books import Books
+from service.books.entries import Work
 from service.books.errors import BooksUnavailable
 from service.identity.identities import Identities
 from service.identity.refusals import CredentialRefused
 from service.storage.database import Database
 from tests.busy_readers import busy_readers
 from tests.databases import Opener
-from tests.unit.service.key_replica import PEPPERS, Replica, key_replica
+from tests.unit.service.key_replica import OPERATOR, PEPPERS, Replica, key_replica
 
 REVOKED_WITHIN_S = 2.0
 
@@ -88,3 +90,39 @@ async def test_a_revocation_is_in_force_here_though_the_database_cannot_be_read_
     with pytest.raises(CredentialRefused, match="revoked access key"):
         replica.principal_of(key.secret)
     assert replica.principal_of(other.secret).credential_id == other.access_key.id
+
+
+async def test_a_revocation_is_in_force_here_though_its_operator_hangs_up_and_nothing_can_be_read(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await replica.create()
+    change, durable, told = replica.books.change, asyncio.Event(), asyncio.Event()
+
+    async def slowly(work: Work) -> Any:
+        given = await change(work)
+        durable.set()
+        await told.wait()
+        return given
+
+    async def unread(*_: object) -> None:
+        raise BooksUnavailable("for a test")
+
+    monkeypatch.setattr(replica.books, "change", slowly)
+    monkeypatch.setattr(replica.books, "glance", unread)
+    call = replica.stub.RevokeAccessKey(RevokeAccessKeyRequest(id=key.access_key.id), metadata=OPERATOR)
+    await durable.wait()
+    call.cancel()
+    await replica.listed()  # by now the service knows that nobody waits
+    told.set()
+
+    async with asyncio.timeout(REVOKED_WITHIN_S):
+        while lets_in(replica, key.secret):
+            await asyncio.sleep(0.001)
+
+
+def lets_in(replica: Replica, access_key: str) -> bool:
+    try:
+        replica.principal_of(access_key)
+    except CredentialRefused:
+        return False
+    return True
