@@ -72,6 +72,15 @@ async def test_a_revocation_is_in_force_here_at_once_though_reports_keep_every_r
             replica.principal_of(key.secret)
 
 
+async def test_a_key_is_made_and_rotated_though_reports_keep_every_reader_busy(replica: Replica) -> None:
+    request = await replica.asked()
+    async with busy_readers(replica.database), asyncio.timeout(REVOKED_WITHIN_S):
+        key = await replica.ask(request)
+        rotated = await replica.rotate(key.access_key.id, overlap_seconds=0)
+
+        assert [lets_in(replica, shown.secret) for shown in (key, rotated)] == [False, True]
+
+
 async def test_a_revocation_is_in_force_here_though_the_database_cannot_be_read_any_more(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
