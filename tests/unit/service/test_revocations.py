@@ -101,6 +101,24 @@ async def test_a_revocation_is_in_force_here_though_the_database_cannot_be_read_
     assert replica.principal_of(other.secret).credential_id == other.access_key.id
 
 
+@pytest.mark.parametrize("with_successors", [True, False])
+async def test_what_took_a_keys_place_ends_here_with_it_though_nothing_can_be_read_and_else_goes_on(
+    replica: Replica,
+    monkeypatch: pytest.MonkeyPatch,
+    with_successors: bool,  # noqa: FBT001
+) -> None:
+    key = await replica.create()
+    successor = await replica.rotate(key.access_key.id)
+
+    async def unread(*_: object) -> None:
+        raise BooksUnavailable("for a test")
+
+    monkeypatch.setattr(replica.books, "glance", unread)
+    await replica.end(key.access_key.id, with_successors=with_successors)
+
+    assert [lets_in(replica, shown.secret) for shown in (key, successor)] == [False, not with_successors]
+
+
 async def test_a_revocation_is_in_force_here_though_its_operator_hangs_up_and_nothing_can_be_read(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
