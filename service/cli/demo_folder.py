@@ -56,6 +56,9 @@ hmac_key = "file:audit-hmac.key"
 signing_key = "file:audit-signing.key"
 checkpoint_file = "{books}-checkpoints.jsonl"
 
+[identity]
+organisation = "demo"
+
 [peppers]
 1 = "file:pepper"
 """

@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import uuid
+from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,11 +12,20 @@ from service.cli.times import UTC, timestamp, written
 DAYS_MAX = 365
 
 
-def add_grant(parser: argparse.ArgumentParser, scopes_help: str) -> None:
-    """Adds whose a credential is and what it may do."""
+def add_grant(parser: argparse.ArgumentParser, scopes_help: str, scopes: Sequence[str] = ()) -> None:
+    """Adds whose a credential is and what it may do.
+
+    Args:
+        parser: Of a command.
+        scopes_help: Explains --scopes.
+        scopes: What it may do if nothing is said; then it need not have a name, either, and is called as its team.
+    """
     parser.add_argument("--team", required=True, help="who pays, as the config names it")
-    parser.add_argument("--name", required=True, help="who calls, within the team; stands in the audit trail")
-    parser.add_argument("--scopes", required=True, type=words, help=scopes_help)
+    called, may_do = (" (default: the team's name)", f" (default: {','.join(scopes)})") if scopes else ("", "")
+    parser.add_argument(
+        "--name", required=not scopes, help=f"who calls, within the team; stands in the audit trail{called}"
+    )
+    parser.add_argument("--scopes", required=not scopes, default=[*scopes], type=words, help=f"{scopes_help}{may_do}")
     parser.add_argument(
         "--models", type=words, default=[], metavar="MODELS", help="the only models it may use (default: the team's)"
     )

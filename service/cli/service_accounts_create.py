@@ -17,12 +17,14 @@ from service.cli import calling
 from service.cli.grants import add_grant
 from service.cli.shown_once import show_once
 
+SCOPES_DEFAULT = ("chat", "embed", "rerank")
+
 _ADVICE = "if it was made, nobody has its private key: look in `cohort service-accounts list`, and revoke it"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    add_grant(parser, "what its tokens may ask for, e.g. chat,embed")
+    add_grant(parser, "what its tokens may ask for, separated by commas", SCOPES_DEFAULT)
     parser.add_argument(
         "--algorithm", choices=("EdDSA", "ES256"), default="EdDSA", help="what it signs with (default: %(default)s)"
     )
@@ -35,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
     public_key = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     request = CreateServiceAccountRequest(
         team=arguments.team,
-        name=arguments.name,
+        name=arguments.name or arguments.team,
         scopes=arguments.scopes,
         models=arguments.models,
         max_tokens_per_call=arguments.max_tokens_per_call,

@@ -15,11 +15,22 @@ def show_once(secret: str, about: str) -> None:
         about: What stderr gets before, in sentences.
     """
     show(f"{about}\n", sys.stderr)
-    if _others_can_read(sys.stdout.fileno()):
+    if not close_to_others(sys.stdout.fileno()):
         show("Others on this machine can read the file that it goes to: chmod 600 it.\n", sys.stderr)
     show(secret)
 
 
-def _others_can_read(descriptor: int) -> bool:
+def close_to_others(descriptor: int) -> bool:
+    """Takes a file, where a shell has made it as open as all others, from everybody but its owner.
+
+    Returns:
+        Whether nobody else can open it now; true for what is no file.
+    """
     mode = os.fstat(descriptor).st_mode
-    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
+    if not stat.S_ISREG(mode) or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return True
+    try:
+        os.fchmod(descriptor, stat.S_IMODE(mode) & stat.S_IRWXU)
+    except OSError:  # it is somebody else's, or of a file system without modes
+        return False
+    return True

@@ -4,11 +4,13 @@ A change is in force everywhere within `INTERVAL_S` and the time of a read; in t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
 from service.books.books import GLANCE_WAIT_S, READ_WAIT_S, Books
+from service.books.entries import Work
 from service.books.errors import BooksUnavailable
 from service.identity.access_keys import AccessKeys
 from service.identity.directory import Directory, ServiceAccountRecord, read_directory
@@ -19,6 +21,8 @@ INTERVAL_S = 1.0
 CATCHING_UP_MAX_S = 1.0
 
 _log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 class Identities:
@@ -53,6 +57,18 @@ class Identities:
         """Takes what the config says of access keys into force."""
         self._environment, self._peppers = environment, peppers
         self._renew(self._directory)
+
+    async def revoke(self, work: Work, ended: Callable[[T], Iterable[str]]) -> T:
+        """Makes a revocation durable, and takes it into force here, also if who asked for it leaves meanwhile.
+
+        Args:
+            work: The revocation.
+            ended: The ids of what it has ended, of what it gives.
+
+        Raises:
+            BooksError: See `Books.change`.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._revoke(work, ended)))
 
     def revoked(self, *credential_ids: str) -> None:
         """Takes revocations of this process into force: from now on, whatever the database says or does not say.
@@ -107,6 +123,12 @@ class Identities:
                 _log.warning("identities not read", problem=str(error))
             except Exception as error:  # the next look may be better
                 _log.error("identities not read", exc_info=error)
+
+    async def _revoke(self, work: Work, ended: Callable[[T], Iterable[str]]) -> T:
+        given: T = await self._books.change(work)
+        self.revoked(*ended(given))
+        await self.catch_up()
+        return given
 
     def _renew(self, directory: Directory) -> None:
         self._directory = directory

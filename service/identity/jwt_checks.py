@@ -70,6 +70,17 @@ def claims_of(
     return claims
 
 
+def subject_of(value: object) -> str:
+    """Whom a verified token is about: 1 to `SUBJECT_CHARS_MAX` printable characters, so that records name them whole.
+
+    Raises:
+        CredentialRefused: It names nobody.
+    """
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= SUBJECT_CHARS_MAX:
+        raise CredentialRefused("token without a subject")
+    return value
+
+
 def certificate_hash_of(claims: dict[str, Any]) -> str | None:
     """What a verified token says in `cnf` (RFC 8705 section 3.1): None if it is not bound to a client certificate.
 
@@ -178,6 +189,4 @@ def _check_parties(claims: dict[str, Any], issuer: str, audience: str) -> None:
         raise CredentialRefused("token for too many audiences")
     if audience not in audiences:
         raise CredentialRefused("token for another audience")
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject.isprintable() or not 1 <= len(subject) <= SUBJECT_CHARS_MAX:
-        raise CredentialRefused("token without a subject")
+    subject_of(claims.get("sub"))

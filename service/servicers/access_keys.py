@@ -21,7 +21,7 @@ from cohort.v1.access_key_pb2 import (
     RotateAccessKeyResponse,
 )
 from service.books import ledger
-from service.books.books import Books
+from service.books.books import READ_WAIT_S, Books
 from service.books.errors import CredentialUnknown, TeamUnknown
 from service.call import Call, current_call
 from service.context import Context
@@ -119,7 +119,7 @@ class AccessKeyServicer:
         """Makes an access key that may do what another one may, and shows it."""
         call = current_call()
         require_valid(violations_of_rotate_access_key(request))
-        key = await self._books.read(lambda tx: stored_access_keys.one(tx, request.id))
+        key = await self._books.glance(lambda tx: stored_access_keys.one(tx, request.id), READ_WAIT_S)
         _require_may_have(call, key)
         expires_at_us = await self._expiry(request.expire_time) if request.HasField("expire_time") else None
         is_granted = ADMIN in call.caller.scopes
@@ -144,9 +144,7 @@ class AccessKeyServicer:
         require_valid(violations_of_revoke_access_key(request))
         by = operator_of(call, request.note)
         work = access_key_registry.revoke(request.id, by, with_successors=request.with_successors)
-        revoked: Revoked = await self._books.change(work)
-        self._identities.revoked(revoked.key.id, *(stored.id for stored in revoked.successors if stored.revoked_at_us))
-        await self._identities.catch_up()
+        revoked = await self._identities.revoke(work, _ended)
         response = RevokeAccessKeyResponse()
         _fill(response.access_key, revoked.key)
         for stored in revoked.successors:
@@ -159,11 +157,15 @@ class AccessKeyServicer:
         Raises:
             RequestInvalid: It is over, or too far away.
         """
-        now_us, at_us = await self._books.read(ledger.clock), time.ToMicroseconds()
+        now_us, at_us = await self._books.glance(ledger.clock, READ_WAIT_S), time.ToMicroseconds()
         if not now_us < at_us <= now_us + LIFETIME_MAX_US + CLOCKS_DIFFER_US:
             bounds = f"must be after now and at most {ACCESS_KEY_LIFETIME_MAX.days} days from now"
             raise RequestInvalid([Violation("expire_time", ViolationReason.OUT_OF_RANGE, bounds)])
         return min(at_us, now_us + LIFETIME_MAX_US)
+
+
+def _ended(revoked: Revoked) -> list[str]:
+    return [stored.id for stored in (revoked.key, *revoked.successors) if stored.revoked_at_us]
 
 
 def _require_may_have(call: Call, key: StoredAccessKey) -> None:

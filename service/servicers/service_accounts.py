@@ -105,12 +105,14 @@ class ServiceAccountServicer:
         call = current_call()
         require_valid(violations_of_revoke_service_account(request))
         work = service_account_registry.revoke(request.id, operator_of(call, request.note))
-        stored: StoredServiceAccount = await self._books.change(work)
-        self._identities.revoked(stored.id)
-        await self._identities.catch_up()
+        stored = await self._identities.revoke(work, _ended)
         response = RevokeServiceAccountResponse()
         _fill(response.service_account, stored)
         return response
+
+
+def _ended(stored: StoredServiceAccount) -> tuple[str]:
+    return (stored.id,)
 
 
 def _fill(told: ServiceAccount, stored: StoredServiceAccount) -> None:

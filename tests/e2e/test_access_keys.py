@@ -118,6 +118,20 @@ async def test_a_narrow_key_is_held_to_its_models_and_its_cap(service: Cohort) -
     assert (await refused(service.stub.Embed(embed(), metadata=mine))).reason == "SCOPE_MISSING"
 
 
+async def test_a_stream_that_has_begun_goes_on_after_its_key_is_revoked_and_no_other_begins(service: Cohort) -> None:
+    key_id, access_key = await created(service)
+    service.fault(stream=True, chunk_gap_ms=20)
+    stream = service.stub.ChatStream(chat(), metadata=shown(access_key))
+    events = aiter(stream)
+    await anext(events)
+    await service.admin.RevokeAccessKey(RevokeAccessKeyRequest(id=key_id), metadata=service.key("admin"))
+    next_one = await refused(service.stub.Chat(chat(), metadata=shown(access_key)))
+    *_, last = [event async for event in events]
+
+    assert next_one.reason == "CREDENTIAL_REJECTED"
+    assert last.WhichOneof("event") == "message_end"
+
+
 async def test_every_refused_key_gets_one_answer_and_its_own_word_in_the_log(service: Cohort) -> None:
     key_id, access_key = await created(service)
     gone_id, gone = await created(service, "gone")

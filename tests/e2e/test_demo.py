@@ -72,6 +72,20 @@ def test_the_demos_lines_work_as_they_are_pasted(demo: Demo) -> None:
     assert python.stdout == chat.stdout
 
 
+def test_a_service_account_of_the_demo_calls_whatever_the_umask_is(demo: Demo) -> None:
+    cohort = " ".join(COMMAND)
+    script = f"""set -eu; umask 022
+        {cohort} service-accounts create --team demo --target {demo.listen[1]} > service-account.json
+        {cohort} token --service-account service-account.json --scopes chat,embed --expires-in 3600
+        {cohort} call chat Hi --service-account service-account.json --target {demo.listen[1]}"""
+    done = ran(["sh", "-c", script], demo.folder)
+
+    assert done.returncode == 0, done.stderr
+    token, *answer = done.stdout.splitlines()
+    assert len(token.split(".")) == 3
+    assert "[COMPLETE" in answer[-1]
+
+
 @pytest.mark.skipif(shutil.which("grpcurl", path=TOOLS) is None, reason="no grpcurl in .tools/bin or on the path")
 def test_the_demos_grpcurl_line_works_as_it_is_pasted(demo: Demo) -> None:
     done = ran(["sh", "-c", pasted(demo.output, "grpcurl ")], demo.folder, PATH=TOOLS)

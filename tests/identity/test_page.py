@@ -189,6 +189,6 @@ def test_the_page_knows_every_scope_and_what_it_opens() -> None:
 def test_the_page_uses_long_flags_and_no_address_but_its_own() -> None:
     for command in (INIT, *COMMANDS):
         words = shlex.split(command.replace("$(", " ").replace(")", " "))
-        assert words[0] in {"cohort", "grpcurl", "curl", "chmod"}
+        assert words[0] in {"cohort", "grpcurl", "curl"}
         if words[0] == "cohort":
             assert not [word for word in words if re.fullmatch(r"-[a-zA-Z]", word)]

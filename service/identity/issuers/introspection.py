@@ -7,6 +7,7 @@ did not say just now: without an answer there is no access.
 
 import asyncio
 import base64
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -19,7 +20,7 @@ from service.identity.issuers.fetch import TIMEOUT_S, Fetcher, FetchFailed
 from service.identity.issuers.flights import Flights
 from service.identity.issuers.mapping import principal_of
 from service.identity.issuers.shares import Shares, origin_of
-from service.identity.jwt_checks import AUDIENCES_MAX, certificate_hash_of
+from service.identity.jwt_checks import AUDIENCES_MAX, certificate_hash_of, subject_of
 from service.identity.refusals import CredentialRefused, CredentialUndecided, IdentityError
 from service.identity.token_cache import KEPT_MAX_S
 from service.identity.tokens import SKEW_S, TOKEN_BYTES_MAX, Verified
@@ -29,6 +30,9 @@ REFUSED_MAX = 1000
 SEEN_MAX = 10_000
 _ACCESS_TOKEN_KINDS = {"token_use": {"access_token", "access"}, "token_type": {"bearer", "access_token"}}
 """What issuers call access tokens, in members that RFC 7662 leaves open or describes for another purpose."""
+# One word without quotation marks; RFC 6750 section 2.1 allows less, of which not every issuer knows. An access key
+# in quotation marks, or behind a scheme that does not belong there, is none of an issuer's business.
+_WORD = re.compile(r"[!#-&(-~]+", re.ASCII)
 
 
 class Introspection:
@@ -68,10 +72,10 @@ class Introspection:
 
     async def verify(self, token: str, address: str, now_s: float) -> Verified:
         """See `OpaqueVerifier`."""
-        if not token.isascii() or not token.isprintable():
-            raise CredentialRefused("not an opaque token")
         if len(token) > TOKEN_BYTES_MAX:
             raise CredentialRefused("token too long")
+        if not _WORD.fullmatch(token):
+            raise CredentialRefused("neither an access key nor a token")
         digest = sha256(token.encode()).digest()
         until_s, why = self._refused.get(digest, (0.0, ""))
         if until_s > self._clock():
@@ -120,9 +124,7 @@ class Introspection:
             raise CredentialRefused("token for another audience")
         expires_at_s = _expires_at_s(answer, now_s)
         # Without a user, the client is whom the token is about (RFC 9068 section 2.2).
-        subject = answer.get("sub", answer.get("client_id"))
-        if not isinstance(subject, str) or not subject:
-            raise CredentialRefused("token without a subject")
+        subject = subject_of(answer.get("sub", answer.get("client_id")))
         principal = principal_of(self._name, self._config, answer, subject)
         return Verified(principal, expires_at_s, certificate_hash_of(dict(answer)))
 

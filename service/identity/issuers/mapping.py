@@ -26,7 +26,7 @@ def principal_of(issuer: str, config: IssuerConfig, claims: Mapping[str, Any], s
         issuer: What the config calls its issuer.
         config: What the config says of it.
         claims: The token's.
-        subject: Whom the token is about.
+        subject: Whom the token is about; see `jwt_checks.subject_of`.
 
     Raises:
         CredentialRefused: It names no team, or gives no scope.
@@ -39,7 +39,7 @@ def principal_of(issuer: str, config: IssuerConfig, claims: Mapping[str, Any], s
         name=recordable(name),
         scopes=_scopes(config, claims),
         method="oauth2",
-        credential_id=recordable(f"{issuer}:{subject}"),
+        credential_id=f"{issuer}:{subject}",  # whole: two people are never one
         actors=actors_of(claims),
     )
 

@@ -72,6 +72,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "of nobody": {"sub": None, "client_id": None},
     "of a subject that is no text": {"sub": 7},
     "of an empty subject": {"sub": ""},
+    "of a subject that cannot be shown": {"sub": "a\u202eb"},
+    "of a subject too long": {"sub": "a" * 201},
     "of no team": {"team": None},
     "without a scope": {"scope": None},
     "without a known scope": {"scope": "openid"},
@@ -210,7 +212,14 @@ async def test_nobody_waits_longer_than_the_time_of_one_answer(
     await asked.close()
 
 
-@pytest.mark.parametrize("token", ["opaque\ntoken", "opaque\x00", "öpaque", "x" * 8193])
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("opaque\ntoken", "opaque\x00", "öpaque", "x" * 8193),
+        # Somebody's access key, presented wrongly: the issuer learns nothing of it.
+        *("Bearer cohort_test_key", " cohort_test_key", '"cohort_test_key"', "'cohort_test_key'"),
+    ],
+)
 async def test_what_can_be_no_token_is_not_asked_for(asked: Introspection, issuer: FakeIssuer, token: str) -> None:
     with pytest.raises(CredentialRefused):
         await asked.verify(token, HERE, NOW_S)

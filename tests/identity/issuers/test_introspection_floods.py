@@ -55,7 +55,7 @@ class Flood:
         before = self._issuer.asked[INTROSPECTION]
         for address in addresses:
             self._calls += [
-                asyncio.create_task(verify(self._asked, f"made-up {address} {number}", address))
+                asyncio.create_task(verify(self._asked, f"made-up-{address}-{number}", address))
                 for number in range(1000)
             ]
         while self._issuer.asked[INTROSPECTION] < before + at_the_issuer:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from service.config import IssuerConfig
 from service.identity.issuers.mapping import actors_of, claim_of, principal_of
+from service.identity.jwt_checks import SUBJECT_CHARS_MAX
 from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
 from service.identity.scopes import SCOPES
@@ -14,9 +15,9 @@ from service.recordable import CHARS_MAX, recordable
 CLAIMS: dict[str, Any] = {"team": "search", "scope": "chat embed"}
 
 
-def mapped(claims: dict[str, Any], **settings: Any) -> Principal:
+def mapped(claims: dict[str, Any], subject: str = "ada", **settings: Any) -> Principal:
     config = IssuerConfig.model_validate({"issuer": "https://id.example", **settings})
-    return principal_of("sso", config, {**CLAIMS, **claims}, "ada")
+    return principal_of("sso", config, {**CLAIMS, **claims}, subject)
 
 
 def refused(claims: dict[str, Any], **settings: Any) -> str:
@@ -102,6 +103,12 @@ def test_who_calls_is_named_by_its_claim_or_its_subject() -> None:
     assert mapped({"email": "ada@example.com"}, name_claim="email").name == "ada@example.com"
     assert mapped({}, name_claim="email").name == "ada"
     assert mapped({"sub": "of another"}, name_claim="email").name == "ada"
+
+
+def test_two_people_are_never_one_however_much_of_their_subjects_is_the_same() -> None:
+    ids = {mapped({}, "a" * (SUBJECT_CHARS_MAX - 1) + last).credential_id for last in "ab"}
+
+    assert len(ids) == 2
 
 
 @pytest.mark.parametrize("name", ["", 7, None, ["ada"]])

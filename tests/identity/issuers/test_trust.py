@@ -23,14 +23,15 @@ ADA = Principal("search", "ada", frozenset({"chat"}), "oauth2", "sso:ada")
 class Verifier:
     """Says the same of every token, and does something meanwhile."""
 
-    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None, *, lives_s: float = 3600) -> None:
         self.asked = 0
         self._meanwhile = meanwhile
+        self._lives_s = lives_s
 
     async def verify(self, _token: str, _what: object, now_s: float) -> Verified:
         self.asked += 1
         self._meanwhile()
-        return Verified(ADA, now_s + 3600)
+        return Verified(ADA, now_s + self._lives_s)
 
 
 def authenticator() -> Authenticator:
@@ -76,6 +77,18 @@ async def test_a_verified_token_is_verified_again_after_a_minute() -> None:
         await callers.principal_of(token(iss=ISSUER), None, NOW_S + second)
 
     assert trusted.asked == 180 / KEPT_MAX_S
+
+
+async def test_a_verified_token_is_not_believed_beyond_its_end() -> None:
+    trusted = Verifier(lives_s=10)
+    callers = authenticator()
+    callers.trust({ISSUER: trusted}, None)
+    asked = []
+    for second in (0, 9.9, 10):
+        await callers.principal_of(token(iss=ISSUER), None, NOW_S + second)
+        asked.append(trusted.asked)
+
+    assert asked == [1, 1, 2]
 
 
 async def test_what_was_verified_while_who_may_call_changed_is_not_remembered() -> None:

@@ -51,6 +51,11 @@ async def test_both_configs_let_the_access_key_in_with_every_scope_that_opens_an
     assert (who.team, who.scopes) == ("demo", SCOPES)
 
 
+@pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "real Cohere"])
+def test_both_configs_let_service_accounts_be_made(folder: DemoFolder, sandbox: bool) -> None:  # noqa: FBT001
+    assert folder.config(sandbox=sandbox).config.identity.organisation is not None
+
+
 def test_the_real_config_reads_the_cohere_key_from_the_environment(folder: DemoFolder) -> None:
     config = folder.config(sandbox=False).config
 

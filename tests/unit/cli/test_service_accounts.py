@@ -2,6 +2,8 @@
 
 import json
 import os
+import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,15 @@ def test_an_account_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
     assert narrow.public_key != wide.public_key
 
 
+def test_an_account_needs_no_more_than_its_team(tmp_path: Path) -> None:
+    with answering(MADE) as service:
+        assert main(["service-accounts", "create", "--team", "search", *service.flags(tmp_path)]) == 0
+    (request,) = service.requests
+    assert isinstance(request, CreateServiceAccountRequest)
+
+    assert (request.team, request.name, [*request.scopes]) == ("search", "search", ["chat", "embed", "rerank"])
+
+
 def test_a_refused_account_prints_no_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with answering(MADE, refusal=(grpc.StatusCode.PERMISSION_DENIED, "needs admin")) as service:
         assert create(service, tmp_path) == 1
@@ -105,18 +116,42 @@ def test_a_refused_account_prints_no_key(tmp_path: Path, capfd: pytest.CaptureFi
     assert err == "PERMISSION_DENIED: needs admin\n"
 
 
-@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
-def test_a_file_that_others_can_read_is_warned_of(mode: int, warned: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    with (tmp_path / "file").open("w") as file:
-        (tmp_path / "file").chmod(mode)
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o604, 0o666, 0o777])
+def test_the_file_that_it_goes_to_is_closed_to_others_whatever_the_umask_is(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "service-account.json"
+    path.touch()
+    path.chmod(mode)
+    with path.open("w") as file:
+        assert shown_once.close_to_others(file.fileno())
 
-        assert shown_once._others_can_read(file.fileno()) == warned
+    assert stat.S_IMODE(path.stat().st_mode) == mode & 0o700
 
 
-def test_a_pipe_is_not_warned_of() -> None:
+def test_a_file_that_cannot_be_closed_to_others_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "service-account.json"
+    path.touch()
+    path.chmod(0o644)
+    monkeypatch.setattr(os, "fchmod", _not_permitted)
+    with path.open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        shown_once.show_once("secret\n", "about")
+
+    assert path.read_text() == "secret\n"
+    assert capsys.readouterr().err == (
+        "about\nOthers on this machine can read the file that it goes to: chmod 600 it.\n"
+    )
+
+
+def _not_permitted(*_: object) -> None:
+    raise PermissionError
+
+
+def test_a_pipe_is_left_as_it_is() -> None:
     ends = os.pipe()
 
-    assert [shown_once._others_can_read(end) for end in ends] == [False, False]
+    assert [shown_once.close_to_others(end) for end in ends] == [True, True]
     for end in ends:
         os.close(end)
 
