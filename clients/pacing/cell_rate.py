@@ -1,0 +1,120 @@
+"""The generic cell rate algorithm (ITU-T I.371), for requests that weigh more than one unit. Pure integers.
+
+A limit's time is cut into stretches, and a request takes the stretch that it costs; who took a stretch may use it until
+a while after its end. That no minute holds more than the limit, wherever it begins, follows from how far stretch and
+use may be apart: of all requests used within a minute, take the first and the last stretch; what lies between is at
+most a minute and both distances long, and it holds at most the limit of units (docs/pacing.md).
+"""
+
+from collections import deque
+
+MINUTE_US = 60_000_000
+BURST_SHARE = 10
+"""Of a limit so many parts one may come at once."""
+LEASE_SHARE = 20
+"""The time from when a turn is due until it reaches Cohere is at most so many parts one of a minute: 3 s."""
+HELD_SHARE = 60
+"""Of it a turn may be kept before it is used; the rest is for the hold, the connection and the network: 1 s."""
+
+
+class CellRate:
+    """What units of one limit cost, in microseconds of the limit's time.
+
+    Args:
+        limit: The most units that a minute may hold.
+        minute_us: How long the limit's minute is.
+    """
+
+    __slots__ = ("_spread_us", "_spread_units", "burst", "held_us", "limit", "minute_us")
+
+    def __init__(self, limit: int, minute_us: int = MINUTE_US) -> None:
+        self.limit = limit
+        self.minute_us = minute_us
+        self.burst = max(limit // BURST_SHARE, 1) if limit > 1 else 0
+        self.held_us = minute_us // HELD_SHARE
+        self._spread_us = minute_us + minute_us // LEASE_SHARE
+        self._spread_units = limit - self.burst
+
+    def cost_us(self, units: int) -> int:
+        """The stretch that a request takes. One larger than the burst takes more, for it can be early *and* late."""
+        counted = units if units <= self.burst else 2 * units - self.burst
+        return -(-counted * self._spread_us // self._spread_units)
+
+    def back_us(self, units: int) -> int:
+        """How far in the past the stretch of a request may begin: idle time is not lost at once."""
+        return max(units, self.burst) * self._spread_us // self._spread_units
+
+    def early_us(self, units: int) -> int:
+        """How long before the end of its stretch a request is due."""
+        over = units - self.burst
+        return over * self._spread_us // self._spread_units if over > 0 else 0
+
+
+class Lease:
+    """The stretches that were taken and not yet used, the oldest first. They lapse by themselves."""
+
+    __slots__ = ("_stretches",)
+
+    def __init__(self) -> None:
+        self._stretches: deque[tuple[int, int]] = deque()
+
+    def add(self, start_us: int, end_us: int) -> None:
+        """Adds a stretch behind the others."""
+        if self._stretches and self._stretches[-1][1] == start_us:
+            start_us, _ = self._stretches.pop()
+        self._stretches.append((start_us, end_us))
+
+    def clear(self) -> None:
+        """Drops all of it."""
+        self._stretches.clear()
+
+    def due_us(self, rate: CellRate, units: int, now_us: int) -> int | None:
+        """When a request may be used, now or later; None if there is too little for it."""
+        planned = self._plan(rate, units, now_us)
+        return None if planned is None else planned[0]
+
+    def use(self, rate: CellRate, units: int, now_us: int) -> bool:
+        """Takes the stretch of a request if it is due; tells whether it was."""
+        planned = self._plan(rate, units, now_us)
+        if planned is None or planned[0] > now_us:
+            return False
+        end_us = planned[1]
+        stretches = self._stretches
+        while stretches and stretches[0][1] <= end_us:
+            stretches.popleft()
+        if stretches and stretches[0][0] < end_us:
+            stretches[0] = (end_us, stretches[0][1])
+        return True
+
+    def left_us(self, rate: CellRate, now_us: int) -> int:
+        """How much of it small requests can use now or later."""
+        oldest_us = now_us - rate.back_us(1) - rate.held_us
+        return sum(max(0, end_us - max(start_us, oldest_us)) for start_us, end_us in self._stretches)
+
+    def end_us(self) -> int | None:
+        """Where its last stretch ends."""
+        return self._stretches[-1][1] if self._stretches else None
+
+    def _plan(self, rate: CellRate, units: int, now_us: int) -> tuple[int, int] | None:
+        """When a request may be used, and where what it takes ends."""
+        reach_us = rate.back_us(units) + rate.held_us
+        needed_us, early_us = rate.cost_us(units), rate.early_us(units)
+        oldest_us = now_us - reach_us
+        while (end_us := self._end_of(needed_us, oldest_us)) is not None:
+            due_us = end_us - early_us
+            first_us = self._first_after(oldest_us)
+            if due_us - first_us <= reach_us:
+                return due_us, end_us
+            oldest_us = due_us - reach_us  # others' stretches lie between: its first part has lapsed by then
+        return None
+
+    def _end_of(self, needed_us: int, oldest_us: int) -> int | None:
+        for start_us, end_us in self._stretches:
+            from_us = max(start_us, oldest_us)
+            if end_us - from_us >= needed_us:
+                return from_us + needed_us
+            needed_us -= max(0, end_us - from_us)
+        return None
+
+    def _first_after(self, oldest_us: int) -> int:
+        return next(max(start_us, oldest_us) for start_us, end_us in self._stretches if end_us > oldest_us)
