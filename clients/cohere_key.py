@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Never
 
 from clients.errors import Billing, SecretMissing, UpstreamError
@@ -20,12 +21,13 @@ class CohereKey:
         read_at_us: When it was read first.
     """
 
-    __slots__ = ("_value", "read_at_us", "version")
+    __slots__ = ("_digest", "_value", "read_at_us", "version")
 
     def __init__(self, value: str, version: int) -> None:
         self._value = value
         self.version = version
         self.read_at_us = time.time_ns() // 1000
+        self._digest = ""
 
     def authorization(self) -> str:
         """The value of the Authorization header; MUST NOT be kept or logged."""
@@ -34,6 +36,12 @@ class CohereKey:
     def same_as(self, value: str) -> bool:
         """Tells whether this version has that value."""
         return self._value == value
+
+    def digest_by(self, digest: Callable[[bytes], str]) -> str:
+        """The key's name outside of this process: a keyed hash, made once."""
+        if not self._digest:
+            self._digest = digest(self._value.encode())
+        return self._digest
 
     def redacted_from(self, text: str) -> str:
         """Returns the text without the key, should an answer quote it."""

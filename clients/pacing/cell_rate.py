@@ -37,8 +37,11 @@ class CellRate:
 
     def cost_us(self, units: int) -> int:
         """The stretch that a request takes. One larger than the burst takes more, for it can be early *and* late."""
-        counted = units if units <= self.burst else 2 * units - self.burst
-        return -(-counted * self._spread_us // self._spread_units)
+        return self.span_us(units if units <= self.burst else 2 * units - self.burst)
+
+    def span_us(self, units: int) -> int:
+        """The stretches that many small requests take together."""
+        return -(-units * self._spread_us // self._spread_units)
 
     def back_us(self, units: int) -> int:
         """How far in the past the stretch of a request may begin: idle time is not lost at once."""
@@ -91,9 +94,9 @@ class Lease:
         oldest_us = now_us - rate.back_us(1) - rate.held_us
         return sum(max(0, end_us - max(start_us, oldest_us)) for start_us, end_us in self._stretches)
 
-    def end_us(self) -> int | None:
-        """Where its last stretch ends."""
-        return self._stretches[-1][1] if self._stretches else None
+    def end_us(self) -> int:
+        """Where the last stretch ends; there MUST be one."""
+        return self._stretches[-1][1]
 
     def _plan(self, rate: CellRate, units: int, now_us: int) -> tuple[int, int] | None:
         """When a request may be used, and where what it takes ends."""

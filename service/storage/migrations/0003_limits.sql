@@ -14,11 +14,13 @@ CREATE TABLE permit_window (
 );
 CREATE INDEX permit_window_end ON permit_window (end_us);
 
--- How fast one Cohere key may be used for one of Cohere's limits. next_us: up to when turns are given out. permille: how
--- much of the full rate is used, which a 429 lowers; slowed_at_us: when it was lowered last.
+-- How fast one Cohere key may be used for one of Cohere's limits. next_us: up to when turns are given out; start_us: from
+-- when the last of them are, which their taker reads; 0 for the first. permille: how much of the full rate is used, which
+-- a 429 lowers; slowed_at_us: when it was lowered last.
 CREATE TABLE pace (
   scope TEXT NOT NULL PRIMARY KEY,
   next_us BIGINT NOT NULL,
+  start_us BIGINT NOT NULL DEFAULT 0,
   permille INTEGER NOT NULL DEFAULT 1000,
   slowed_at_us BIGINT NOT NULL DEFAULT 0
 );

@@ -1,0 +1,128 @@
+"""Gives each attempt its turn towards Cohere: at once, after a wait that fits its deadline, or not at all."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from clients.cohere_key import CohereKey
+from clients.pacing.allowance import Allowance
+from clients.pacing.cell_rate import MINUTE_US, Lease
+from clients.pacing.errors import RequestExceedsRate
+from clients.pacing.line import Beside
+from clients.pacing.load import Load
+from clients.pacing.pace import Pace
+from clients.pacing.row import PaceRow
+from clients.pacing.supply import loop_us
+
+REST_S_MAX = 60.0
+"""Cohere's windows are minutes: a Retry-After of more is not believed."""
+
+
+class Told(Protocol):
+    """Is told of every wait."""
+
+    def turn_awaited(self, team: str) -> None:
+        """An attempt waits."""
+        ...
+
+    def turn_ended(self, team: str, seconds: float) -> None:
+        """It has its turn, or has left."""
+        ...
+
+
+class Pacer:
+    """The turns of all Cohere keys in this process.
+
+    Args:
+        row: Shared by all replicas.
+        digest: Names a Cohere key without telling it: a keyed hash, the same on all replicas.
+        told: Is told of every wait.
+        minute_us: How long the minute of Cohere's limits is; shorter in tests.
+    """
+
+    def __init__(
+        self, row: PaceRow, digest: Callable[[bytes], str], told: Told, *, minute_us: int = MINUTE_US
+    ) -> None:
+        self._row, self._digest, self._told, self._minute_us = row, digest, told, minute_us
+        self._allowances: Mapping[str, Allowance] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
+        self._waiting: Counter[str] = Counter()
+
+    def take_over(self, allowances: Mapping[str, Allowance]) -> None:
+        """Paces by these from now on, also those who wait; teams that are not among them are not paced."""
+        self._allowances = allowances
+        for pace in self._paces.values():
+            for team in list(pace.limits):
+                if team in allowances:
+                    pace.hold_to(team, allowances[team].limit_of(pace.limit_name))
+                else:
+                    pace.let_go(team)
+
+    def waiting(self, team: str) -> int:
+        """How many attempts of a team wait for their turn."""
+        return self._waiting[team]
+
+    async def turn(self, team: str, key: CohereKey, load: Load, latest_s: float) -> None:
+        """Waits for the turn of an attempt.
+
+        Args:
+            team: Who makes it.
+            key: With what.
+            load: What it counts for.
+            latest_s: When its turn is of use at the latest, on the loop's clock.
+
+        Raises:
+            UpstreamBusy: Its turn comes later.
+            RequestExceedsRate: It would never come.
+            PaceLost: The shared row cannot be asked.
+        """
+        if team not in self._allowances:
+            return
+        paces = [self._pace(team, key, limit_name) for limit_name, _ in load]
+        for pace, (limit_name, amount) in zip(paces, load, strict=True):
+            if amount > pace.limit:
+                raise RequestExceedsRate(limit_name, pace.limit, amount)
+        for pace, (_, amount) in zip(paces, load, strict=True):
+            if not pace.is_due(amount):
+                await self._wait(team, paces, load, latest_s)
+                return
+        for pace, (_, amount) in zip(paces, load, strict=True):
+            pace.use(amount)
+
+    def slow(self, team: str, key: CohereKey, load: Load, retry_after_s: float | None) -> None:
+        """Cohere has answered an attempt with 429: its limits are used less from now on."""
+        if team in self._allowances:
+            rest_us = int(min(retry_after_s or 0.0, REST_S_MAX) * 1_000_000)
+            for limit_name, _ in load:
+                self._pace(team, key, limit_name).slow(rest_us)
+
+    def close(self) -> None:
+        """Ends what runs beside the calls; nobody waits any more."""
+        for pace in self._paces.values():
+            pace.close()
+
+    async def _wait(self, team: str, paces: list[Pace], load: Load, latest_s: float) -> None:
+        # In line for the limit that it takes most of; of the others it takes its part when it is first there.
+        demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
+        pace, amount = max(demands, key=lambda demand: demand[0].supply.rate.cost_us(demand[1]))
+        beside = [Beside(other, less, Lease()) for other, less in demands if other is not pace]
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        self._waiting[team] += 1
+        self._told.turn_awaited(team)
+        try:
+            await pace.turn(team, amount, loop_us() + int((latest_s - began_s) * 1_000_000), beside)
+        finally:
+            self._waiting[team] -= 1
+            self._told.turn_ended(team, loop.time() - began_s)
+
+    def _pace(self, team: str, key: CohereKey, limit_name: str) -> Pace:
+        digest = key.digest_by(self._digest)
+        pace = self._paces.get((digest, limit_name))
+        if pace is None:
+            pace = Pace(limit_name, f"{digest} {limit_name}", self._row, self._minute_us)
+            self._paces[digest, limit_name] = pace
+        if team not in pace.limits:
+            pace.hold_to(team, self._allowances[team].limit_of(limit_name))
+        return pace

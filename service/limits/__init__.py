@@ -1,0 +1,1 @@
+"""How often and how fast: limits of the teams, and the pace towards Cohere."""
