@@ -125,7 +125,7 @@ class Pace:
             now_us = supply.now_us()
             due_us = lease.due_us(supply.rate, amount, now_us)
             if due_us is None:
-                if not await supply.take_into(lease, amount, 0, head.latest_us):
+                if not await supply.take_into(lease, amount, amount, head.latest_us):
                     self._refuse(head)
                 return False
             if due_us > now_us:

@@ -84,15 +84,18 @@ class Supply:
         if self._filling is not None:
             await asyncio.wait({self._filling})  # it may be enough, and stretches come in their order
             return True
-        return await self.take_into(self.lease, amount, self.rate.span_us(line_amount), latest_us)
+        return await self.take_into(self.lease, amount, line_amount, latest_us)
 
-    async def take_into(self, lease: Lease, amount: int, wanted_us: int, latest_us: int) -> bool:
-        """Takes the turn of a request into a lease, with *wanted_us* in all; see `take`."""
+    async def take_into(self, lease: Lease, amount: int, line_amount: int, latest_us: int) -> bool:
+        """Takes into a lease what is missing in it; see `take`."""
         rate, permille = self.rate, self._permille_now()
-        least_us, back_us = _at(permille, rate.cost_us(amount)), rate.back_us(amount)
+        needed_us, back_us, in_hand_us = rate.cost_us(amount), rate.back_us(amount), lease.left_us(rate, self.now_us())
+        if in_hand_us >= needed_us:  # it lies too far apart
+            in_hand_us = 0
+        least_us = _at(permille, needed_us - in_hand_us)
+        wanted_us = max(least_us, _at(permille, max(0, rate.span_us(line_amount) - in_hand_us)))
         patience_us = max(latest_us - loop_us() - least_us + rate.early_us(amount), -back_us)
-        ahead_us = rate.minute_us // AHEAD_SHARE
-        asked = Asked(least_us, max(least_us, _at(permille, wanted_us)), ahead_us, back_us, patience_us)
+        asked = Asked(least_us, wanted_us, rate.minute_us // AHEAD_SHARE, back_us, patience_us)
         taken = await self._row.take(self._scope, asked)
         self._learn(taken)
         if taken.start_us is None:
