@@ -5,7 +5,7 @@ amount, be its requests small or large, and one that comes anew does not wait fo
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,11 +39,16 @@ class Waiting:
 
 @dataclass(slots=True)
 class _TeamLine:
-    waiting: deque[Waiting] = field(default_factory=deque)
+    waiting: "OrderedDict[Waiting, None]" = field(default_factory=OrderedDict)
     amount: int = 0
     """Of all that wait."""
     deficit: int = 0
     """What the team may still go on with in this round."""
+
+    @property
+    def first(self) -> Waiting:
+        """Who came first; nobody's line is empty."""
+        return next(iter(self.waiting))
 
 
 class Line:
@@ -69,7 +74,7 @@ class Line:
         if line is None:
             line = self._teams[request.team] = _TeamLine()
             self._round.append(request.team)
-        line.waiting.append(request)
+        line.waiting[request] = None
         line.amount += request.amount
         self.amount += request.amount
 
@@ -78,7 +83,7 @@ class Line:
         line = self._teams.get(request.team)
         if line is None or request not in line.waiting:
             return
-        line.waiting.remove(request)
+        del line.waiting[request]
         line.amount -= request.amount
         self.amount -= request.amount
         if not line.waiting:
@@ -89,8 +94,8 @@ class Line:
         """Whose turn is next."""
         if not self._round:
             return None
-        quantum = min(line.waiting[0].amount for line in self._teams.values())
-        while (first := (line := self._teams[self._round[0]]).waiting[0]).amount > line.deficit:
+        quantum = min(line.first.amount for line in self._teams.values())
+        while (first := (line := self._teams[self._round[0]]).first).amount > line.deficit:
             self._round.rotate(-1)
             self._teams[self._round[0]].deficit += quantum
         return first

@@ -41,9 +41,7 @@ class Pacer:
         minute_us: How long the minute of Cohere's limits is; shorter in tests.
     """
 
-    def __init__(
-        self, row: PaceRow, digest: Callable[[bytes], str], told: Told, *, minute_us: int = MINUTE_US
-    ) -> None:
+    def __init__(self, row: PaceRow, digest: Callable[[bytes], str], told: Told, *, minute_us: int = MINUTE_US) -> None:
         self._row, self._digest, self._told, self._minute_us = row, digest, told, minute_us
         self._allowances: Mapping[str, Allowance] = {}
         self._paces: dict[tuple[str, str], Pace] = {}

@@ -16,12 +16,10 @@ REGROWTH_US = 1_200_000
 class Asked(NamedTuple):
     """A stretch of the limit's time, in microseconds."""
 
-    least_us: int
-    """Shorter is of no use."""
     wanted_us: int
-    """What can be used of it at once, whatever the time."""
+    """How long it is at most."""
     ahead_us: int
-    """What is more than `least_us` ends at most so much after the present."""
+    """How much of it lies at most after the present, or after its beginning if that is later."""
     back_us: int
     """It begins at most so much before the present."""
     patience_us: int

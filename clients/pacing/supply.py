@@ -95,7 +95,7 @@ class Supply:
         least_us = _at(permille, needed_us - in_hand_us)
         wanted_us = max(least_us, _at(permille, max(0, rate.span_us(line_amount) - in_hand_us)))
         patience_us = max(latest_us - loop_us() - least_us + rate.early_us(amount), -back_us)
-        asked = Asked(least_us, wanted_us, rate.minute_us // AHEAD_SHARE, back_us, patience_us)
+        asked = Asked(wanted_us, max(least_us, rate.minute_us // AHEAD_SHARE), back_us, patience_us)
         taken = await self._row.take(self._scope, asked)
         self._learn(taken)
         if taken.start_us is None:
@@ -136,7 +136,7 @@ class Supply:
         permille = self._permille_now()
         whole_us = _at(permille, wanted_us)
         # Half as far back as for a line: so they live the longer, and a burst finds the other half.
-        asked = Asked(whole_us, whole_us, 0, self.rate.back_us(1) // 2, 0)
+        asked = Asked(whole_us, whole_us, self.rate.back_us(1) // 2, 0)
         try:
             taken = await self._row.take(self._scope, asked)
             self._learn(taken)

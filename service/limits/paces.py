@@ -19,9 +19,9 @@ ON CONFLICT (scope) DO UPDATE SET
     ELSE pace.next_us END,
   next_us = CASE
     WHEN pace.next_us <= excluded.next_us - $2 - $3 THEN excluded.next_us
-    WHEN pace.next_us + $4 <= excluded.next_us - $2 + $5 THEN pace.next_us + $4
-    WHEN pace.next_us + $6 >= excluded.next_us - $2 + $5 THEN pace.next_us + $6
-    ELSE excluded.next_us - $2 + $5 END
+    WHEN pace.next_us >= excluded.next_us - $2 THEN pace.next_us + $4
+    WHEN pace.next_us + $5 <= excluded.next_us - $2 + $6 THEN pace.next_us + $5
+    ELSE excluded.next_us - $2 + $6 END
 WHERE pace.next_us <= excluded.next_us - $2 + $7
 RETURNING start_us, next_us, permille, slowed_at_us, clock_us()"""
 _LOOK = "SELECT next_us, permille, slowed_at_us, clock_us() FROM pace WHERE scope = $1"
@@ -46,16 +46,16 @@ class Paces:
 
     async def take(self, scope: str, asked: Asked) -> Taken:
         """See `PaceRow.take`."""
-        # What the stretch of an idle limit ends at, after the present.
-        ahead_us = max(asked.least_us - asked.back_us, asked.ahead_us)
-        fresh_us = min(asked.wanted_us - asked.back_us, ahead_us)
+        wanted_us, ahead_us, back_us, patience_us = asked
+        fresh_us = min(wanted_us - back_us, ahead_us)
+        """Where the stretch of an idle limit ends, after the present."""
 
         async def act(tx: Transaction) -> Taken:
-            values = (asked.back_us, asked.wanted_us, asked.ahead_us, asked.least_us, asked.patience_us)
-            rows = await tx.fetch(_TAKE, scope, fresh_us, *values)
+            values = (fresh_us, back_us, min(wanted_us, ahead_us), wanted_us, ahead_us, patience_us)
+            rows = await tx.fetch(_TAKE, scope, *values)
             if rows:
                 start_us, *rest = rows[0]
-                return Taken(start_us or rest[0] - fresh_us - asked.back_us, *rest)
+                return Taken(start_us or rest[0] - fresh_us - back_us, *rest)
             await tx.fetch(_SET_RIGHT, scope, FAR_US)
             rows = await tx.fetch(_LOOK, scope)
             return Taken(None, *rows[0])

@@ -57,7 +57,7 @@ class MemoryRow:
         start_us = max(next_us, idle_us)
         if next_us > now_us + asked.patience_us:
             return Taken(None, next_us, permille, slowed_at_us, now_us)
-        end_us = min(start_us + asked.wanted_us, max(start_us + asked.least_us, now_us + asked.ahead_us))
+        end_us = min(start_us + asked.wanted_us, max(start_us, now_us) + asked.ahead_us)
         self.rows[scope] = (end_us, permille, slowed_at_us)
         return Taken(start_us, end_us, permille, slowed_at_us, now_us)
 

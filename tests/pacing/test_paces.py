@@ -49,10 +49,9 @@ async def test_the_statements_do_as_the_model_does(database: Database, clock: Fr
             rest_us = random.choice((0, 5 * SECOND_US))
             taken, expected = await paces.slow(scope, rest_us), await model.slow(scope, rest_us)
         else:
-            back_us, least_us = random.choice((0, 7 * SECOND_US)), random.randint(1, 3 * SECOND_US)
-            wanted_us = least_us + random.choice((0, 2 * SECOND_US, 30 * SECOND_US))
-            patience_us = random.randint(-back_us, 10 * SECOND_US)
-            asked = Asked(least_us, wanted_us, random.choice((0, 200_000)), back_us, patience_us)
+            back_us, ahead_us = random.choice((0, 7 * SECOND_US)), random.choice((200_000, 3 * SECOND_US))
+            wanted_us = random.choice((1, SECOND_US, 30 * SECOND_US))
+            asked = Asked(wanted_us, ahead_us, back_us, random.randint(-back_us, 10 * SECOND_US))
             taken, expected = await paces.take(scope, asked), await model.take(scope, asked)
         given += taken.start_us is not None
         assert taken == expected
@@ -65,7 +64,7 @@ async def test_no_stretch_is_given_twice_to_replicas(
 ) -> None:
     del clock
     replicas = [Paces(database) for database in (postgres_database, await open_replica(), await open_replica())]
-    asked = Asked(100_000, 250_000, 200_000, 7 * SECOND_US, 3600 * SECOND_US)
+    asked = Asked(250_000, 200_000, 7 * SECOND_US, 3600 * SECOND_US)
     taken = await asyncio.gather(*(replica.take("key chat", asked) for replica in replicas for _ in range(20)))
 
     stretches = sorted((each.start_us, each.next_us) for each in taken if each.start_us is not None)
@@ -74,7 +73,7 @@ async def test_no_stretch_is_given_twice_to_replicas(
 
 
 async def test_a_row_of_before_the_clock_was_set_back_is_set_right(database: Database, clock: FrozenClock) -> None:
-    paces, asked = Paces(database), Asked(1000, 1000, 0, 0, SECOND_US)
+    paces, asked = Paces(database), Asked(1000, 1000, 0, SECOND_US)
     await clock.show(database, START_US + FAR_US + 10 * SECOND_US)
     await paces.take("a", asked)
     await clock.show(database, START_US)
@@ -84,7 +83,7 @@ async def test_a_row_of_before_the_clock_was_set_back_is_set_right(database: Dat
 
 
 async def test_rows_of_keys_that_nobody_uses_are_forgotten(database: Database, clock: FrozenClock) -> None:
-    paces, asked = Paces(database), Asked(1000, 1000, 0, 0, SECOND_US)
+    paces, asked = Paces(database), Asked(1000, 1000, 0, SECOND_US)
     await paces.take("old", asked)
     await clock.show(database, START_US + UNUSED_US + SECOND_US)
     await paces.take("new", asked)
@@ -97,4 +96,4 @@ async def test_a_database_that_is_away_is_told(sqlite_database: SqliteDatabase) 
     await sqlite_database.close()
 
     with pytest.raises(PaceLost):
-        await Paces(sqlite_database).take("a", Asked(1, 1, 0, 0, 0))
+        await Paces(sqlite_database).take("a", Asked(1, 1, 0, 0))
