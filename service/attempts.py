@@ -1,5 +1,6 @@
-"""The only retry loop: slot → hold and intent → one HTTP request → charge and outcome; again only where no work can
-have been done.
+"""The only retry loop: turn and slot → hold and intent → one HTTP request → charge and outcome.
+
+Again only where no work can have been done.
 
 Nothing is sent before the hold and the intent are durable, and nothing is answered before the outcome is.
 """
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from clients.errors import Billing, UpstreamError
+from clients.pacing.pacer import Pacer
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
@@ -56,6 +58,7 @@ class Attempts:
     """Makes the attempts of a call.
 
     Args:
+        pacer: Gives each its turn.
         books: Hold, record and charge each of them.
         budget_of: A team's budget as it is now, whatever it was when the call began; None if the team is gone.
         metrics: Told of every attempt.
@@ -66,6 +69,7 @@ class Attempts:
 
     def __init__(
         self,
+        pacer: Pacer,
         books: Books,
         budget_of: Callable[[str], BudgetTerms | None],
         metrics: Metrics,
@@ -74,6 +78,7 @@ class Attempts:
         strict: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._pacer = pacer
         self._books = books
         self._budget_of = budget_of
         self._metrics = metrics
@@ -96,11 +101,15 @@ class Attempts:
             UpstreamError: The last attempt's failure. What an answer itself says went wrong is in the answer.
             BooksError: It could not be paid for, or not be recorded.
             DeadlineTooShort: Too little time was left to begin.
+            PacingError: Its turn comes too late, or never.
+            PaceLost: The database does not know whose turn it is.
         """
         parked: Settlement | None = None
         try:
             while True:
-                slot = await client.slot()
+                call.require_time_for_an_attempt()
+                # Before anything is held: who waits for Cohere keeps nobody from their money.
+                slot = await client.slot(self._pacer, quote.load, call.latest_attempt_s)
                 call.require_time_for_an_attempt()
                 after, parked = parked, None
                 try:
@@ -185,6 +194,8 @@ class Attempts:
     ) -> None:
         """Ends an attempt that failed; if there is to be another, its end waits for that one's hold."""
         end = _failure(call, slot, error, strict=self._strict)
+        if error.reason == reasons.ERROR_REASON_COHERE_RATE_LIMITED:
+            self._pacer.slow(call.caller.team, slot.key, quote.load, error.retry_after_s)
         try:
             wait_s = await self._wait_s(call, client, slot, error)
         except BaseException:

@@ -79,6 +79,11 @@ class Call:
     remaining_nanos: int | None = None
     """What is left of the budget after the last attempt; None until one was charged."""
 
+    @property
+    def latest_attempt_s(self) -> float:
+        """When an attempt has to begin at the latest, on the event loop's clock."""
+        return self.deadline_s - ATTEMPT_TIME_MIN_MS / 1000
+
     def require_time_for_an_attempt(self) -> None:
         """Refuses to begin an attempt that could not end in time.
 

@@ -38,6 +38,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_COHERE_KEY_REJECTED,
         reasons.ERROR_REASON_COHERE_BILLING,
         reasons.ERROR_REASON_COHERE_KEY_FORBIDDEN,
+        reasons.ERROR_REASON_REQUEST_EXCEEDS_RATE,
         reasons.ERROR_REASON_HOLD_EXCEEDS_LIMIT,
         reasons.ERROR_REASON_MODEL_NOT_PRICED,
         reasons.ERROR_REASON_TEAM_FROZEN,
@@ -63,6 +64,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_COHERE_RATE_LIMITED,
         reasons.ERROR_REASON_TRIAL_MONTHLY_CAP,
         reasons.ERROR_REASON_UPSTREAM_POOL_FULL,
+        reasons.ERROR_REASON_UPSTREAM_BUSY,
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
         reasons.ERROR_REASON_BUDGET_SPENT,
         reasons.ERROR_REASON_BUDGET_IN_FLIGHT,
@@ -283,4 +285,5 @@ _QUOTAS: dict[ErrorReason.ValueType, str] = {
     reasons.ERROR_REASON_COHERE_RATE_LIMITED: "cohere",
     reasons.ERROR_REASON_TRIAL_MONTHLY_CAP: "cohere",
     reasons.ERROR_REASON_UPSTREAM_POOL_FULL: "connections",
+    reasons.ERROR_REASON_UPSTREAM_BUSY: "cohere",
 }

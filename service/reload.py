@@ -69,7 +69,7 @@ class Reloader:
 
 def _require_no_restart(before: Config, after: Config) -> None:
     def fixed(one: Config) -> dict[str, object]:
-        cohere = one.cohere.model_dump(exclude={"base_url"})
+        cohere = one.cohere.model_dump(exclude={"base_url", "pacing"})
         return {
             "server": one.server,
             "metrics": one.metrics,

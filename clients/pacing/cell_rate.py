@@ -25,7 +25,7 @@ class CellRate:
         minute_us: How long the limit's minute is.
     """
 
-    __slots__ = ("_spread_us", "_spread_units", "burst", "held_us", "limit", "minute_us")
+    __slots__ = ("_spread_units", "_spread_us", "burst", "held_us", "limit", "minute_us")
 
     def __init__(self, limit: int, minute_us: int = MINUTE_US) -> None:
         self.limit = limit

@@ -1,6 +1,7 @@
 """Where the turns of one limit come from: a lease in memory, and behind it the row that all replicas share.
 
-Times are those of the row's database: what it said when it was asked last, and what has passed since by the loop's clock.
+Times are those of the row's database: what it said when it was asked last, and what has passed since on the loop's
+clock.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ def cross_problems_of(document: dict[str, Any]) -> list[str]:
         *_transport_security_problems(document),
         *_mtls_problems(document),
         *_secret_problems(document),
+        *_pacing_problems(document),
         *_books_problems(document),
     ]
 
@@ -83,6 +84,17 @@ def _secret_problems(document: dict[str, Any]) -> Iterator[str]:
     for place, reference in used.items():
         if isinstance(reference, str) and first_use.setdefault(reference, place) != place:
             yield f"{place}: needs a secret of its own, not that of {first_use[reference]}"
+
+
+def _pacing_problems(document: dict[str, Any]) -> Iterator[str]:
+    """One Cohere key is of one kind."""
+    teams = _table(document, "teams")
+    default = _table(_table(document, "cohere"), "pacing").get("key_kind", "production")
+    seen: dict[str, tuple[str, Any]] = {}
+    for name in teams:
+        reference, kind = _table(teams, name).get("cohere_key"), _table(teams, name).get("cohere_key_kind", default)
+        if isinstance(reference, str) and seen.setdefault(reference, (name, kind))[1] != kind:
+            yield f"teams.{name}.cohere_key_kind: teams.{seen[reference][0]} has the same key, as one of another kind"
 
 
 def _books_problems(document: dict[str, Any]) -> Iterator[str]:

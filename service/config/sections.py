@@ -69,8 +69,28 @@ class TracingConfig(Section):
     enabled: StrictBool = False
 
 
+KeyKind = Literal["production", "trial", "off"]
+PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+class PacingConfig(Section):
+    """How fast Cohere keys are used. The limits are those of production keys; by default what Cohere publishes."""
+
+    key_kind: KeyKind = "production"
+    """What teams' Cohere keys are whose `cohere_key_kind` is absent; `off`: they are not paced."""
+    chat_requests_per_minute: PerMinute = 500
+    """Of each model that is not named below."""
+    chat_requests_per_minute_by_model: dict[Annotated[str, Field(min_length=1, max_length=200)], PerMinute] = Field(
+        default_factory=dict
+    )
+    embed_inputs_per_minute: PerMinute = 2000
+    """Of texts."""
+    embed_images_per_minute: PerMinute = 400
+    rerank_requests_per_minute: PerMinute = 1000
+
+
 class CohereConfig(Section):
-    """Traffic with Cohere. A change of anything but `base_url` needs a restart."""
+    """Traffic with Cohere. A change of anything but `base_url` and `pacing` needs a restart."""
 
     base_url: BaseUrl = "https://api.cohere.com"
     connections_max: StrictInt = Field(default=512, ge=1, le=65_536)
@@ -79,6 +99,7 @@ class CohereConfig(Section):
     connect_timeout_seconds: Seconds = 10
     silence_timeout_seconds: Seconds = 300
     answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
+    pacing: PacingConfig = PacingConfig()
 
 
 class BooksConfig(Section):
@@ -113,6 +134,8 @@ class TeamConfig(Section):
     """What one team uses and may use."""
 
     cohere_key: Reference
+    cohere_key_kind: KeyKind | None = None
+    """What Cohere's limits take the key for; absent = `cohere.pacing.key_kind`."""
     base_url: BaseUrl | None = None
     """The team's own Cohere, e.g. a Model Vault; absent = `cohere.base_url`."""
     endpoints: frozenset[Endpoint] = frozenset({"chat", "embed", "rerank"})

@@ -1,6 +1,6 @@
 """ListTeams and GetTeam: validate → whose → policy, budget and Cohere key of each → answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clients.cohere_key import KeyRing
 from cohort.v1 import team_pb2
@@ -37,10 +37,12 @@ class TeamServicer:
 
     Args:
         books: Where their budgets are.
+        waiting: How many calls of a team wait for their turn towards Cohere.
     """
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, waiting: Callable[[str], int]) -> None:
         self._books = books
+        self._waiting = waiting
 
     async def ListTeams(self, request: ListTeamsRequest, _: Context) -> ListTeamsResponse:
         """Lists teams, those that the caller may see, by name."""
@@ -53,7 +55,7 @@ class TeamServicer:
         names = seen[: request.page_size or TEAMS_DEFAULT]
         response = ListTeamsResponse()
         for name, held in (await self._standings(call, names)).items():
-            _fill_team(response.teams.add(), call, name, held)
+            self._fill_team(response.teams.add(), call, name, held)
         if len(names) < len(seen):
             response.next_page_token = page_token_of([names[-1]])
         return response
@@ -67,7 +69,7 @@ class TeamServicer:
             raise TeamUnknown(name)
         held = await self._standings(call, [name])
         response = GetTeamResponse()
-        _fill_team(response.team, call, name, held[name])
+        self._fill_team(response.team, call, name, held[name])
         return response
 
     async def _standings(self, call: Call, names: Sequence[str]) -> dict[str, Held]:
@@ -79,16 +81,16 @@ class TeamServicer:
 
         return await self._books.read(look) if zones else {}
 
-
-def _fill_team(team: Team, call: Call, name: str, held: Held) -> None:
-    snapshot = call.snapshot
-    team.name = name
-    _fill_policy(team.policy, snapshot.policy_of(name))
-    fill_budget(team.budget, name, snapshot.budget_of(name), held)
-    keys = snapshot.client_of(name).keys
-    _fill_key(team.cohere_key, keys)
-    if ADMIN in call.caller.scopes:  # it names places that only operators know
-        team.cohere_key.problem = keys.problem
+    def _fill_team(self, team: Team, call: Call, name: str, held: Held) -> None:
+        snapshot = call.snapshot
+        team.name = name
+        team.waiting_calls = self._waiting(name)
+        _fill_policy(team.policy, snapshot.policy_of(name))
+        fill_budget(team.budget, name, snapshot.budget_of(name), held)
+        keys = snapshot.client_of(name).keys
+        _fill_key(team.cohere_key, keys)
+        if ADMIN in call.caller.scopes:  # it names places that only operators know
+            team.cohere_key.problem = keys.problem
 
 
 def _fill_policy(told: TeamPolicy, policy: Policy) -> None:

@@ -120,6 +120,7 @@ async def cohort(
     *,
     server: str = "",
     cohere: str = "",
+    pacing: str = 'key_kind = "off"',
     team: str = "",
     cohere_key: str | None = "sandbox-production",
     base_url: str | None = None,
@@ -137,6 +138,7 @@ async def cohort(
         folder: Where config, pepper and keys go.
         server: More lines of [server].
         cohere: More lines of [cohere].
+        pacing: The lines of [cohere.pacing].
         team: More lines of [teams.demo].
         cohere_key: The demo team's Cohere key; None leaves its file out.
         base_url: Another Cohere than the sandbox.
@@ -162,7 +164,8 @@ async def cohort(
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
-            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
+            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[cohere.pacing]\n{pacing}\n'
+            '[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
             f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"

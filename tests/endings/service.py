@@ -131,7 +131,7 @@ class Client:
         self.keys = self
         self.renews = True
 
-    async def slot(self) -> Slot:
+    async def slot(self, *_: Any) -> Slot:
         await asyncio.sleep(0)
         return Slot(CohereKey("key", 1), self.base_url)
 
@@ -180,8 +180,9 @@ class Service:
         self.audit = AuditInterceptor(CallLog(LogStream(io.BytesIO())), self.books, self.refusals)
         self.drain = Drain(DRAIN_S, self.audit.drained)
         alerts = Alerts(lambda kind, _: self.alerted.append(kind), lambda: dear_nanos)
+        pacer: Any = SimpleNamespace(slow=lambda *_: None)
         attempts = Attempts(
-            self.books, lambda _: self.budget, self.metrics, alerts, strict=strict, jitter=lambda: 0.5
+            pacer, self.books, lambda _: self.budget, self.metrics, alerts, strict=strict, jitter=lambda: 0.5
         )  # fmt: skip
         exchange: Any = self.cohere
         hasher = ContentHasher(bytes(32))

@@ -43,7 +43,7 @@ class Replica:
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, int, int, int]]]:
-    """A limit, and steps: how long after the last one, whose, how many units, how much more is taken, the way's time."""
+    """A limit, and steps: how long after the last one, whose, how many units, what more is taken, the way's time."""
     limit = draw(st.sampled_from(LIMITS))
     step = st.tuples(
         st.one_of(st.just(0), st.integers(0, 2_000_000), st.integers(0, 90_000_000)),

@@ -84,10 +84,11 @@ def test_who_waits_exactly_as_told_is_let_in() -> None:
             while True:
                 try:
                     await replica.send(timeout_s=1.0)
-                    return
                 except UpstreamBusy as busy:
                     refusals += 1
                     await asyncio.sleep(busy.wait_ms / 1000)
+                else:
+                    return
 
         await asyncio.gather(*(replica.send() for _ in range(12)), patient())
         assert refusals == 1

@@ -1,6 +1,7 @@
 """The rows in SQLite and PostgreSQL: they do as the model does, and several replicas share them."""
 
 import asyncio
+import itertools
 from random import Random
 
 import pytest
@@ -69,7 +70,7 @@ async def test_no_stretch_is_given_twice_to_replicas(
 
     stretches = sorted((each.start_us, each.next_us) for each in taken if each.start_us is not None)
     assert len(stretches) == 60
-    assert all(end_us == start_us for (_, end_us), (start_us, _) in zip(stretches, stretches[1:], strict=False))
+    assert all(end_us == start_us for (_, end_us), (start_us, _) in itertools.pairwise(stretches))
 
 
 async def test_a_row_of_before_the_clock_was_set_back_is_set_right(database: Database, clock: FrozenClock) -> None:

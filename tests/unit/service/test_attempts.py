@@ -12,6 +12,7 @@ from yarl import URL
 
 from clients.cohere_key import KeyRing
 from clients.errors import Billing, UpstreamError
+from clients.pacing.pacer import Pacer
 from clients.secrets.source import FileSource
 from clients.slot import Slot
 from clients.teams import TeamClient
@@ -27,6 +28,7 @@ from service.books.errors import HoldExceedsLimit
 from service.call import Call
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
+from service.limits.paces import Paces
 from service.pricing import load
 from service.pricing.cost import cost_nanos
 from service.quote import quote_of
@@ -98,7 +100,8 @@ async def attempts_on(sqlite_database: Database, *, strict: bool = False) -> Asy
     alerts = Alerts(metrics.alert_raised, lambda: USD)
     budget = BudgetTerms(USD, ZoneInfo("UTC"))
     books = Books(sqlite_database, committer)
-    yield Attempts(books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
+    pacer = Pacer(Paces(sqlite_database), lambda _: "", metrics)
+    yield Attempts(pacer, books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
     assert await committer.close(10.0) == 0
 
 
