@@ -136,4 +136,4 @@ def _open_call(rpc: str, context: Context) -> Call:
 def snapshot_here() -> Snapshot:
     """Of a config with the teams of this module."""
     loaded: Any = None
-    return Snapshot(loaded, POLICIES, {}, BUDGETS, load(), 0, {}, {})
+    return Snapshot(loaded, POLICIES, {}, BUDGETS, {}, load(), 0, {}, {})
