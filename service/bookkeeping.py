@@ -24,6 +24,7 @@ from service.books.records import Record
 from service.books.refusals import Refusals
 from service.books.signing import SigningKey
 from service.config import ConfigError, LoadedConfig
+from service.limits import counters
 from service.pricing.book import PriceBook
 from service.snapshot import Snapshot
 from service.storage.database import Database, Transaction
@@ -99,6 +100,7 @@ class Bookkeeping:
                 if rounds % CLOCK_INTERVAL_S == 0:
                     self.clock.follow(await self.books.read(ledger.clock))
                 if rounds % FORFEITS_INTERVAL_S == 0:
+                    await self.books.run(counters.forget())
                     await self.forfeit(call_us_max)
                     await self._tell_forfeited(snapshot())
             except (StorageError, BooksUnavailable) as error:

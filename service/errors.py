@@ -10,6 +10,8 @@
 `service.status` is the one place where an exception becomes a status.
 """
 
+import math
+
 import grpc
 from google.protobuf import duration_pb2
 from google.protobuf.message import Message
@@ -45,6 +47,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_CREDENTIAL_NOT_ACTIVE,
         reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF,
         reasons.ERROR_REASON_ACCESS_KEYS_OFF,
+        reasons.ERROR_REASON_REQUEST_EXCEEDS_RATE,
     ),
     grpc.StatusCode.NOT_FOUND: (
         reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,
@@ -66,6 +69,10 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
         reasons.ERROR_REASON_BUDGET_SPENT,
         reasons.ERROR_REASON_BUDGET_IN_FLIGHT,
+        reasons.ERROR_REASON_RATE_LIMITED_MINUTE,
+        reasons.ERROR_REASON_RATE_LIMITED_DAY,
+        reasons.ERROR_REASON_TOO_MANY_IN_FLIGHT,
+        reasons.ERROR_REASON_UPSTREAM_BUSY,
     ),
     grpc.StatusCode.UNAVAILABLE: (
         reasons.ERROR_REASON_COHERE_UNAVAILABLE,
@@ -266,7 +273,7 @@ class Refused(CohortError):
             )
         if self._retry_after_s is not None:
             delay = duration_pb2.Duration()
-            delay.FromMilliseconds(int(self._retry_after_s * 1000))
+            delay.FromMilliseconds(math.ceil(self._retry_after_s * 1000))  # who comes a millisecond early is refused
             details.append(error_details_pb2.RetryInfo(retry_delay=delay))
         if self._quota_subject is not None:
             details.append(

@@ -14,6 +14,8 @@ from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
 from service.identity.bundle import Bundle, bundle_of
+from service.limits.limit import TeamLimits
+from service.limits.tiers import limits_of
 from service.money import nanos_of_usd
 from service.policy import Policy
 from service.pricing import book as price_book
@@ -38,6 +40,7 @@ class Snapshot:
     policies: dict[str, Policy]
     clients: dict[str, TeamClient]
     budgets: dict[str, BudgetTerms]
+    limits: dict[str, TeamLimits]
     price_book: PriceBook
     alert_cost_nanos: int
     """From which cost on, in nano-USD, a single call is told of."""
@@ -89,6 +92,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
+        limits={name: limits_of(name, team) for name, team in config.teams.items()},
         price_book=prices,
         alert_cost_nanos=nanos_of_usd(config.books.alert_cost_usd),
     )

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 
 from service.authentication import Authentication
 from service.books.books import Books
+from service.limits.limits import Limits
 from service.servicers.access_keys import AccessKeyServicer
 from service.servicers.admin import AdminServicer
 from service.servicers.service_accounts import ServiceAccountServicer
 from service.servicers.teams import TeamServicer
 
 
-def operating(books: Books, authentic: Authentication) -> Sequence[object]:
+def operating(books: Books, authentic: Authentication, limits: Limits) -> Sequence[object]:
     """Makes them."""
     return (
         AdminServicer(books),
         AccessKeyServicer(books, authentic.identities),
         ServiceAccountServicer(books, authentic.identities, authentic.accounts),
-        TeamServicer(books),
+        TeamServicer(books, limits),
     )
