@@ -100,9 +100,9 @@ class Bookkeeping:
                 if rounds % CLOCK_INTERVAL_S == 0:
                     self.clock.follow(await self.books.read(ledger.clock))
                 if rounds % FORFEITS_INTERVAL_S == 0:
-                    await self.books.run(counters.forget())
                     await self.forfeit(call_us_max)
                     await self._tell_forfeited(snapshot())
+                    await self.books.run(counters.forget())
             except (StorageError, BooksUnavailable) as error:
                 _log.warning("housekeeping not done", problem=str(error))
             except Exception as error:  # the next round may be better
