@@ -57,7 +57,7 @@ class Limiter:
             if not decision.lacking:
                 self._prefetch(asked)
                 return Permit(asked)
-            await self._refills.more(decision.lacking)
+            await self._refills.more(asked, decision.lacking)
 
     def stocks_of(self, team: str) -> TeamStocks:
         """What is held for a team, under the limits in force."""

@@ -12,15 +12,18 @@ from service.limits.decision import Asked, Stock
 class _Demand:
     """What is wanted for one stock in the next transaction."""
 
-    __slots__ = ("least", "total")
+    __slots__ = ("least", "most", "total")
 
     def __init__(self) -> None:
         self.least = 0
         self.total = 0
+        self.most = 0
+        """What its other limits let through of those who wait."""
 
-    def add(self, amount: int) -> None:
+    def add(self, amount: int, callers: int, most: int) -> None:
         self.least = min(self.least or amount, amount)
-        self.total += amount
+        self.total += amount * callers
+        self.most = max(self.most, most)
 
 
 class Refills:
@@ -37,8 +40,13 @@ class Refills:
         self._under_way: tuple[frozenset[Stock], asyncio.Future[BooksError | None]] | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def more(self, lacking: Sequence[Asked]) -> None:
+    async def more(self, asked: Sequence[Asked], lacking: Sequence[Asked], callers: int = 1) -> None:
         """Waits for chunks, which may turn out too small, or be somebody else's before.
+
+        Args:
+            asked: All limits of a call.
+            lacking: Those of them that have too little here.
+            callers: How many there are that count for as much.
 
         Raises:
             BooksUnavailable: The database does not answer.
@@ -47,8 +55,10 @@ class Refills:
         if self._under_way is not None and all(stock in self._under_way[0] for stock, _ in lacking):
             waits = self._under_way[1]  # it may be enough
         if waits is None:
+            calls_max = min((stock.remaining for stock, _ in asked if not stock.limit.of_inputs), default=0)
             for stock, amount in lacking:
-                self._demands.setdefault(stock, _Demand()).add(amount)
+                most = stock.most if stock.limit.of_inputs else calls_max
+                self._demands.setdefault(stock, _Demand()).add(amount, callers, most)
             waits = self._start()
         error = await asyncio.shield(waits)  # others wait for it as well
         if error is not None:
@@ -108,5 +118,6 @@ class Refills:
 
 
 def _wanted(stock: Stock, demand: _Demand) -> Wanted:
-    least, total = max(0, demand.least - stock.held), max(0, demand.total - stock.held)
+    least = max(0, demand.least - stock.held)
+    total = max(least, min(demand.total, demand.most) - stock.held)
     return Wanted(stock.limit.scope, stock.window, stock.most, least, total, stock.promises)
