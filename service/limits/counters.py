@@ -1,8 +1,8 @@
 """The counters of windows in the database: taking a chunk of a window's permits, or of its promises, and forgetting.
 
-A chunk is a sixteenth of what is left (of promises a quarter), or what callers wait for if that is more, or all that is
-left if that is less; and nothing if it would serve none of them. Each is one statement that may run on any number of
-replicas at once. The limit is a parameter: what is in force now decides.
+A chunk fills a process up to a sixteenth of what is left (of promises a quarter), or is what callers wait for if that
+is more, or all that is left if that is less; and nothing if it would serve none of them. Each is one statement that
+may run on any number of replicas at once. The limit is a parameter: what is in force now decides.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ ON CONFLICT (scope, start_us) DO UPDATE SET
   taken = permit_window.taken + CASE
     WHEN permit_window.taken + $5 > $6 THEN 0
     WHEN permit_window.taken + $7 > $6 THEN $6 - permit_window.taken
-    WHEN ($6 - permit_window.taken) / 16 > $7 THEN ($6 - permit_window.taken) / 16
+    WHEN ($6 - permit_window.taken) / 16 - $8 > $7 THEN ($6 - permit_window.taken) / 16 - $8
     ELSE $7 END,
   granted = CASE
     WHEN permit_window.taken + $5 > $6 THEN 0
     WHEN permit_window.taken + $7 > $6 THEN $6 - permit_window.taken
-    WHEN ($6 - permit_window.taken) / 16 > $7 THEN ($6 - permit_window.taken) / 16
+    WHEN ($6 - permit_window.taken) / 16 - $8 > $7 THEN ($6 - permit_window.taken) / 16 - $8
     ELSE $7 END
 RETURNING taken * 2147483648 + granted"""
 _TAKE_PROMISES = """
@@ -37,12 +37,12 @@ ON CONFLICT (scope, start_us) DO UPDATE SET
   promised = permit_window.promised + CASE
     WHEN permit_window.promised + $5 > $6 THEN 0
     WHEN permit_window.promised + $7 > $6 THEN $6 - permit_window.promised
-    WHEN ($6 - permit_window.promised) / 4 > $7 THEN ($6 - permit_window.promised) / 4
+    WHEN ($6 - permit_window.promised) / 4 - $8 > $7 THEN ($6 - permit_window.promised) / 4 - $8
     ELSE $7 END,
   granted = CASE
     WHEN permit_window.promised + $5 > $6 THEN 0
     WHEN permit_window.promised + $7 > $6 THEN $6 - permit_window.promised
-    WHEN ($6 - permit_window.promised) / 4 > $7 THEN ($6 - permit_window.promised) / 4
+    WHEN ($6 - permit_window.promised) / 4 - $8 > $7 THEN ($6 - permit_window.promised) / 4 - $8
     ELSE $7 END
 RETURNING promised * 2147483648 + granted"""
 _FORGET = "DELETE FROM permit_window WHERE end_us < clock_us() - 86400000000"
@@ -61,6 +61,8 @@ class Wanted(NamedTuple):
     """What serves the one who waits for fewest; 0 if nobody waits."""
     wanted: int
     """What serves all who wait."""
+    held: int
+    """What the process has."""
     promises: bool
     """Of the window's promises, and not of its permits."""
 
@@ -86,8 +88,8 @@ def forget() -> Script[None]:
 
 def _values(each: Wanted) -> tuple[Value, ...]:
     window, share = each.window, PROMISES_SHARE if each.promises else PERMITS_SHARE
-    first = 0 if each.least > each.most else min(each.most, max(each.wanted, each.most // share))
-    return each.scope, window.start_us, window.end_us, first, each.least, each.most, each.wanted
+    first = 0 if each.least > each.most else min(each.most, max(each.wanted, each.most // share - each.held))
+    return each.scope, window.start_us, window.end_us, first, each.least, each.most, each.wanted, each.held
 
 
 def _chunks(numbers: Sequence[int]) -> list[Chunk]:

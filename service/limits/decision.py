@@ -37,7 +37,7 @@ class Stock:
         self.left = self.most
         """The most that nobody has taken yet, as far as is known: never less than there are."""
         self.chunk = 0
-        """Size of the last chunk, if it was a share of what was left and not what somebody waited for."""
+        """What was held after the last chunk, if that was a share of what was left and not what somebody waited for."""
         self.fetching = False
         """More was asked for before anybody waits for it."""
 
@@ -61,7 +61,7 @@ class Stock:
         self.fetching = False
         self.held += permits
         self.left = min(self.left, max(0, self.most - taken))
-        self.chunk = permits if permits * share <= self.left + permits else 0
+        self.chunk = self.held if permits * share <= self.left + permits else 0
 
     @property
     def remaining(self) -> int:

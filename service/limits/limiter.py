@@ -73,5 +73,5 @@ class Limiter:
 
     def _prefetch(self, asked: list[Asked]) -> None:
         for stock, _ in asked:
-            if stock.held * 2 <= stock.chunk and stock.left >= PERMITS_SHARE and not stock.fetching:
+            if 0 < stock.chunk >= stock.held * 2 and stock.left >= PERMITS_SHARE and not stock.fetching:
                 self._refills.prefetch(stock)

@@ -120,4 +120,4 @@ class Refills:
 def _wanted(stock: Stock, demand: _Demand) -> Wanted:
     least = max(0, demand.least - stock.held)
     total = max(least, min(demand.total, demand.most) - stock.held)
-    return Wanted(stock.limit.scope, stock.window, stock.most, least, total, stock.promises)
+    return Wanted(stock.limit.scope, stock.window, stock.most, least, total, stock.held, stock.promises)

@@ -121,6 +121,7 @@ async def cohort(
     server: str = "",
     cohere: str = "",
     team: str = "",
+    limits: str = "",
     cohere_key: str | None = "sandbox-production",
     base_url: str | None = None,
     models: str = orjson.dumps(MODELS).decode(),
@@ -138,6 +139,7 @@ async def cohort(
         server: More lines of [server].
         cohere: More lines of [cohere].
         team: More lines of [teams.demo].
+        limits: Lines of [teams.demo.limits].
         cohere_key: The demo team's Cohere key; None leaves its file out.
         base_url: Another Cohere than the sandbox.
         models: The demo team's models, a TOML array.
@@ -164,7 +166,8 @@ async def cohort(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
-            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
+            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}"
+            f"[teams.demo.limits]\n{limits}\n{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
         )
         take_over_keys(folder / "cohort.toml")

@@ -62,9 +62,7 @@ class Replica:
         return None
 
 
-async def replica_on(
-    database: Database, limits: TeamLimits, now_us: Callable[[], int] | None = None
-) -> Replica:
+async def replica_on(database: Database, limits: TeamLimits, now_us: Callable[[], int] | None = None) -> Replica:
     clock = DatabaseClock(await database.now_us())
     committer = Committer(database, clock, lambda _: None)
     return Replica(CountedBooks(database, committer), limits, now_us or clock.now_us)

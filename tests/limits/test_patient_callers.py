@@ -3,26 +3,27 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from service.limits.limit import TeamLimits
+from service.limits.promises import WINDOWS_AHEAD
 from service.limits.windows import MINUTE_US
-from collections.abc import Coroutine
-from typing import Any
 from tests.books.scripted import Scene
-from tests.simulation.simulated_time import SimulatedLoop
 from tests.limits.replicas import PatientCallers, Replica, replica_on, team_limits
+from tests.simulation.simulated_time import SimulatedLoop
 
 DAY_US = 86_400_000_000
 
 
-async def came_in(limits: TeamLimits, callers: int, replicas: int = 1, inputs: int = 0, seed: int = 1) -> PatientCallers:
+async def came_in(limits: TeamLimits, callers: int, replicas: int = 1, inputs: int = 0) -> PatientCallers:
     """Lets callers come, all at once, to whichever replica."""
     scene = await Scene.new()
-    there: list[Replica] = [await replica_on(scene.database, limits, scene.database._now_us) for _ in range(replicas)]
-    patient = PatientCallers(scene.database._now_us)
-    choose = random.Random(seed)
+    now_us = scene.database._now_us
+    there: list[Replica] = [await replica_on(scene.database, limits, now_us) for _ in range(replicas)]
+    patient, choose = PatientCallers(now_us), random.Random(1)
     await asyncio.gather(*(patient.call(n, lambda: choose.choice(there), inputs) for n in range(callers)))
     assert len(patient.admitted_us) == callers
     return patient
@@ -34,21 +35,46 @@ def simulated(story: Coroutine[Any, Any, PatientCallers]) -> PatientCallers:
         return runner.run(story)
 
 
-def test_x() -> None:
-    for limits, callers, replicas, inputs in [
-        (team_limits(minute=60, day=1_000), 1_000, 1, 0),
-        (team_limits(minute=60, day=1_000), 1_000, 3, 0),
-        (team_limits(minute=60, day=2_000), 1_000, 3, 0),
-        (team_limits(minute=60), 1_000, 3, 0),
-        (team_limits(minute=60, day=1_000), 2_500, 1, 0),
-        (team_limits(minute=60, day=1_000), 2_500, 3, 0),
-        (team_limits(minute=600, day=50_000), 3_000, 3, 0),
-        (team_limits(minute=60, inputs=960), 300, 1, 96),
-        (team_limits(minute=60, inputs=960), 300, 3, 96),
-        (team_limits(day=100), 300, 3, 0),
-    ]:
-        for seed in range(3):
-            patient = simulated(came_in(limits, callers, replicas, inputs, seed))
-            minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
-            twice = sum(n > 1 for n in patient.refused.values())
-            print(limits.rates[0].most, callers, replicas, inputs, "twice", twice, max(patient.refused.values()), "minutes", len(minutes), max(minutes.values()), list(minutes.values())[:5],"days",  Counter(at_us // DAY_US for at_us in patient.admitted_us))
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_thousand_callers_are_refused_once_and_then_let_in(replicas: int) -> None:
+    patient = simulated(came_in(team_limits(minute=60), 1_000, replicas))
+    minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(minutes.values()) <= 60
+    assert len(minutes) == 18
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_those_for_whom_the_day_has_no_room_are_told_the_next_one_at_once(replicas: int) -> None:
+    patient = simulated(came_in(team_limits(minute=60, day=300), 500, replicas))
+    days = Counter(at_us // DAY_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(days.values()) <= 300
+    assert len(days) == 2
+    assert days[min(days)] >= 300 - 300 // 16  # what another replica holds is there for who comes by chance
+
+
+def test_who_is_refused_for_the_day_comes_back_in_the_minutes_of_the_next() -> None:
+    patient = simulated(came_in(team_limits(minute=60, day=60), 200, 3))
+    minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(minutes.values()) <= 60
+    assert len({at_us // DAY_US for at_us in patient.admitted_us}) == 4
+
+
+def test_callers_with_many_inputs_are_told_a_minute_that_has_room_for_all_of_them() -> None:
+    patient = simulated(came_in(team_limits(minute=60, inputs=960), 100, 3, inputs=96))
+    minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(minutes.values()) == 10
+
+
+def test_who_finds_every_minute_promised_is_told_the_next_one() -> None:
+    patient = simulated(came_in(team_limits(minute=4), 4 * (WINDOWS_AHEAD + 1) + 1))
+
+    assert sorted(Counter(patient.refused.values())) == [1, 2]
+    assert Counter(patient.refused.values())[2] == 1
