@@ -68,6 +68,9 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
         reasons.ERROR_REASON_BUDGET_SPENT,
         reasons.ERROR_REASON_BUDGET_IN_FLIGHT,
+        reasons.ERROR_REASON_RATE_LIMITED_MINUTE,
+        reasons.ERROR_REASON_RATE_LIMITED_DAY,
+        reasons.ERROR_REASON_TOO_MANY_IN_FLIGHT,
     ),
     grpc.StatusCode.UNAVAILABLE: (
         reasons.ERROR_REASON_COHERE_UNAVAILABLE,
@@ -276,7 +279,7 @@ class Refused(CohortError):
             )
         if self._retry_after_s is not None:
             delay = duration_pb2.Duration()
-            delay.FromMilliseconds(int(self._retry_after_s * 1000))
+            delay.FromMilliseconds(math.ceil(self._retry_after_s * 1000))  # who comes a millisecond early is refused
             details.append(error_details_pb2.RetryInfo(retry_delay=delay))
         if self._quota_subject is not None:
             details.append(

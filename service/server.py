@@ -35,7 +35,8 @@ from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
-from service.limits.pacing import pacing
+from service.limiting import limiting
+from service.pacing import pacing
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
 from service.servicers.exchange import Exchange
@@ -158,11 +159,12 @@ async def _wired(
 
     drain = Drain(config.server.drain_seconds, drained)
     transport = await stack.enter_async_context(Transport(_limits(config)))
+    limits = await stack.enter_async_context(limiting(kept, reloader))
     tracing = _tracing(config, stack)
     attempts = Attempts(pacer, kept.books, budget_of, metrics, kept.alerts, strict=config.books.strict)
     peer_of = no_peer if config.server.mtls is None else Peers(authentic.trust_domains).peer_of
     interceptors: Sequence[Interceptor] = (
-        ErrorInterceptor(),  # outermost: `abort` sends the answer, so it comes after the record
+        ErrorInterceptor(limits.tightest),  # outermost: `abort` sends the answer, so it comes after the record
         TelemetryInterceptor(metrics, tracing),  # counts refusals too, and the audit's own failures
         audit,  # refusals are recorded, hence outside the check of credentials
         # Innermost: whoever it refuses is refused before the body is received.
@@ -172,9 +174,9 @@ async def _wired(
     server = grpc.aio.server(interceptors=(chain,), options=options_of(config.server))
     options = RpcOptions(config.server.body_timeout_seconds)
     exchange = Exchange(transport, kept.hasher)
-    gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
+    gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, limits, kept.books)
     add_service(server, GATEWAY, (gateway,), options)
-    add_service(server, ADMIN, operating(kept.books, authentic, pacer.waiting), options)
+    add_service(server, ADMIN, operating(kept.books, authentic, limits, pacer.waiting), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server

@@ -15,6 +15,8 @@ from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, PacingConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
 from service.identity.bundle import Bundle, bundle_of
+from service.limits.limit import TeamLimits
+from service.limits.tiers import limits_of
 from service.money import nanos_of_usd
 from service.policy import Policy
 from service.pricing import book as price_book
@@ -41,6 +43,7 @@ class Snapshot:
     policies: dict[str, Policy]
     clients: dict[str, TeamClient]
     budgets: dict[str, BudgetTerms]
+    limits: dict[str, TeamLimits]
     allowances: dict[str, Allowance]
     """What Cohere's limits allow the teams' keys; teams that are not paced are absent."""
     price_book: PriceBook
@@ -99,6 +102,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
+        limits={name: limits_of(name, team) for name, team in config.teams.items()},
         allowances=_allowances(config.teams, config.cohere.pacing),
         price_book=prices,
         alert_cost_nanos=nanos_of_usd(config.books.alert_cost_usd),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.address import host_of, is_loopback
+from service.config.limits import TIERS
 
 
 def cross_problems_of(document: dict[str, Any]) -> list[str]:
@@ -19,6 +20,7 @@ def cross_problems_of(document: dict[str, Any]) -> list[str]:
         *_secret_problems(document),
         *_pacing_problems(document),
         *_books_problems(document),
+        *_limits_problems(document),
     ]
 
 
@@ -107,6 +109,18 @@ def _books_problems(document: dict[str, Any]) -> Iterator[str]:
         yield "books.database_password: a SQLite file has none"
     if isinstance(database, str) and database == f"sqlite:{_table(document, 'audit').get('checkpoint_file')}":
         yield "audit.checkpoint_file: this is the database"
+
+
+def _limits_problems(document: dict[str, Any]) -> Iterator[str]:
+    teams = _table(document, "teams")
+    allowed_by: dict[str, dict[str, int]] = {str(tier): most for tier, most in TIERS.items()}
+    for name in teams:
+        team = _table(teams, name)
+        tier, limits = team.get("tier"), _table(team, "limits")
+        for setting, most in allowed_by.get(tier, {}).items() if isinstance(tier, str) else ():
+            wanted = limits.get(setting)
+            if isinstance(wanted, int) and wanted > most:
+                yield f"teams.{name}.limits.{setting}: the tier {tier} allows {most}, which can only be narrowed"
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:

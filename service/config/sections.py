@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from service.config.base import Section
 from service.config.identity import IdentityConfig
+from service.config.limits import LimitsConfig, Rate, Tier
 from service.config.values import (
     Address,
     Amount,
@@ -38,7 +39,7 @@ class MtlsConfig(Section):
 
 
 class ServerConfig(Section):
-    """How callers reach the service. A change needs a restart."""
+    """How callers reach the service. A change of anything but `in_flight_max` needs a restart."""
 
     listen: Address = "127.0.0.1:50051"
     plaintext_off_loopback: StrictBool = False
@@ -53,6 +54,8 @@ class ServerConfig(Section):
     """How long before the caller's deadline our own DEADLINE_EXCEEDED is sent."""
     drain_seconds: Seconds = 60
     """How long an attempt runs on after its caller left, and how long a stop waits."""
+    in_flight_max: Rate | None = None
+    """Calls of all teams under way at once in this process; absent = no cap."""
     tls: TlsConfig | None = None
     mtls: MtlsConfig | None = None
 
@@ -149,6 +152,9 @@ class TeamConfig(Section):
     """What the team's calls may cost in one day; no call begins that could cost more than is left of it."""
     time_zone: TimeZone = "UTC"
     """Whose days they are."""
+    tier: Tier = "enterprise"
+    """How often the team may call; `enterprise`: what `limits` says and nothing else."""
+    limits: LimitsConfig = LimitsConfig()
 
 
 class Config(Section):

@@ -122,6 +122,7 @@ async def cohort(
     cohere: str = "",
     pacing: str = 'key_kind = "off"',
     team: str = "",
+    limits: str = "",
     cohere_key: str | None = "sandbox-production",
     base_url: str | None = None,
     models: str = orjson.dumps(MODELS).decode(),
@@ -140,6 +141,7 @@ async def cohort(
         cohere: More lines of [cohere].
         pacing: The lines of [cohere.pacing].
         team: More lines of [teams.demo].
+        limits: Lines of [teams.demo.limits].
         cohere_key: The demo team's Cohere key; None leaves its file out.
         base_url: Another Cohere than the sandbox.
         models: The demo team's models, a TOML array.
@@ -167,7 +169,8 @@ async def cohort(
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[cohere.pacing]\n{pacing}\n'
             '[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
-            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
+            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}"
+            f"[teams.demo.limits]\n{limits}\n{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
         )
         take_over_keys(folder / "cohort.toml")

@@ -42,6 +42,7 @@ from service.status import Outcome, outcome_of
 from service.telemetry.log import CallLog, LogStream
 from service.telemetry.metrics import Metrics
 from tests.books.scripted import Scene, ScriptedDatabase
+from tests.unit.service.stand_ins import unlimited
 
 TEAM, MODEL, RPC = "search", "command-a-03-2025", "/cohort.v1.GatewayService/Chat"
 REQUEST = ChatRequest(model=MODEL, max_tokens=100, messages=[ChatMessage(role="user", text="hello")])
@@ -187,7 +188,9 @@ class Service:
         )  # fmt: skip
         exchange: Any = self.cohere
         hasher = ContentHasher(bytes(32))
-        self.gateway = GatewayServicer(exchange, attempts, self.drain, FloatTrust(), hasher, self.books)
+        self.gateway = GatewayServicer(
+            exchange, attempts, self.drain, FloatTrust(), hasher, unlimited(self.books), self.books
+        )
         self.made: list[Made] = []
 
     @classmethod

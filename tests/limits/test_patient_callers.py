@@ -1,0 +1,80 @@
+"""Whoever waits exactly as long as it was told is let in, be they a thousand: in simulated time, to the millisecond."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from service.limits.limit import TeamLimits
+from service.limits.promises import WINDOWS_AHEAD
+from service.limits.windows import MINUTE_US
+from tests.books.scripted import Scene
+from tests.limits.replicas import PatientCallers, Replica, replica_on, team_limits
+from tests.simulation.simulated_time import SimulatedLoop
+
+DAY_US = 86_400_000_000
+
+
+async def came_in(limits: TeamLimits, callers: int, replicas: int = 1, inputs: int = 0) -> PatientCallers:
+    """Lets callers come, all at once, to whichever replica."""
+    scene = await Scene.new()
+    now_us = scene.database._now_us
+    there: list[Replica] = [await replica_on(scene.database, limits, now_us) for _ in range(replicas)]
+    patient, choose = PatientCallers(now_us), random.Random(1)
+    await asyncio.gather(*(patient.call(n, lambda: choose.choice(there), inputs) for n in range(callers)))
+    assert len(patient.admitted_us) == callers
+    return patient
+
+
+def simulated(story: Coroutine[Any, Any, PatientCallers]) -> PatientCallers:
+    """Runs a story of hours or days at once."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(story)
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_thousand_callers_are_refused_once_and_then_let_in(replicas: int) -> None:
+    patient = simulated(came_in(team_limits(minute=60), 1_000, replicas))
+    minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(minutes.values()) <= 60
+    assert len(minutes) == 18
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_those_for_whom_the_day_has_no_room_are_told_the_next_one_at_once(replicas: int) -> None:
+    patient = simulated(came_in(team_limits(minute=60, day=300), 500, replicas))
+    days = Counter(at_us // DAY_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(days.values()) <= 300
+    assert len(days) == 2
+    assert days[min(days)] >= 300 - 300 // 16  # what another replica holds is there for who comes by chance
+
+
+def test_who_is_refused_for_the_day_comes_back_in_the_minutes_of_the_next() -> None:
+    patient = simulated(came_in(team_limits(minute=60, day=60), 200, 3))
+    minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(minutes.values()) <= 60
+    assert len({at_us // DAY_US for at_us in patient.admitted_us}) == 4
+
+
+def test_callers_with_many_inputs_are_told_a_minute_that_has_room_for_all_of_them() -> None:
+    patient = simulated(came_in(team_limits(minute=60, inputs=960), 100, 3, inputs=96))
+    minutes = Counter(at_us // MINUTE_US for at_us in patient.admitted_us)
+
+    assert max(patient.refused.values()) == 1
+    assert max(minutes.values()) == 10
+
+
+def test_who_finds_every_minute_promised_is_told_the_next_one() -> None:
+    patient = simulated(came_in(team_limits(minute=4), 4 * (WINDOWS_AHEAD + 1) + 1))
+
+    assert sorted(Counter(patient.refused.values())) == [1, 2]
+    assert Counter(patient.refused.values())[2] == 1
