@@ -74,7 +74,7 @@ def _measured(extent: Extent) -> Results:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cohort-bench-")))
         answering = stack.enter_context(upstream(folder))
-        database = stack.enter_context(postgres.postgres_database())
+        (database,) = stack.enter_context(postgres.postgres_databases("books"))
         on_sqlite = Bench(folder, answering, setting_in(folder / "sqlite", answering))
         on_postgres = Bench(folder, answering, setting_in(folder / "postgres", answering, database))
         workloads, chats = list(all_workloads().values()), [chat_workload(CHAT_ON_POSTGRES)]

@@ -1,8 +1,11 @@
 """A PostgreSQL server of the bench's own, with fsync as in production, for as long as it measures."""
 
+import asyncio
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import asyncpg
 
 from bench.processes import ServerFailed
 from tests.postgres_server import installed_binaries, postgres_server
@@ -23,8 +26,8 @@ def version() -> str:
 
 
 @contextlib.contextmanager
-def postgres_database() -> Iterator[str]:
-    """Runs a server inside the context; gives the URL of an empty database.
+def postgres_databases(*names: str) -> Iterator[list[str]]:
+    """Runs a server inside the context; gives the URLs of empty databases.
 
     Raises:
         ServerFailed: It did not start.
@@ -34,4 +37,12 @@ def postgres_database() -> Iterator[str]:
             server = stack.enter_context(postgres_server(durable=True))
         except (AssertionError, OSError, subprocess.SubprocessError) as failed:
             raise ServerFailed(f"PostgreSQL did not start: {failed}") from None
-        yield server.url("postgres")
+        asyncio.run(_create(server.url("postgres"), names))
+        yield [server.url(name) for name in names]
+
+
+async def _create(url: str, names: Sequence[str]) -> None:
+    connection = await asyncpg.connect(url)
+    for name in names:
+        await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()

@@ -16,6 +16,8 @@ from service.audit_keys import new_signing_key
 from service.identity import access_keys
 from service.identity.access_key_rows import NewAccessKey
 from service.identity.importing import import_keys
+from service.identity.seals import Seals
+from service.snapshot import snapshot_of
 
 _PEPPER = "pepper-of-the-bench-0123456789abcdef"
 _UNARY_TEAM, _STREAM_TEAM = "unary", "streams"
@@ -44,10 +46,12 @@ def new_key(team: str, name: str, scopes: Collection[str]) -> tuple[str, NewAcce
 
 def let_in(config_file: Path, keys: Collection[NewAccessKey]) -> None:
     """Takes access keys into the database of a config, which no service has open."""
+    loaded = config.load(config_file)
+    seals = Seals(snapshot_of(loaded).peppers)
 
     async def imported() -> None:
-        async with offline.books_of(config.load(config_file)) as books:
-            await books.change(import_keys(keys, "bench"))
+        async with offline.books_of(loaded) as books:
+            await books.change(import_keys(keys, "bench", seals))
 
     asyncio.run(imported())
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from service.books.alerts import Alerts
 from service.books.books import Books
 from service.books.errors import BooksUnavailable
 from service.config import ConfigError
@@ -56,14 +57,14 @@ class Authentication:
 
 
 @contextlib.asynccontextmanager
-async def authentication(books: Books) -> AsyncIterator[Authentication]:
+async def authentication(books: Books, alerts: Alerts) -> AsyncIterator[Authentication]:
     """Reads who may call, and follows it inside the context.
 
     Raises:
         ConfigError: The database cannot be read.
     """
     cache = TokenCache()
-    identities = Identities(books, cache.clear)
+    identities = Identities(books, cache.clear, alerts.forged_credentials)
     try:
         await identities.refresh()
     except BooksUnavailable as error:

@@ -104,7 +104,7 @@ def _not_done(error: TeamUnknown | AdjustmentBelowZero | RequestIdReused) -> Ref
             message = f"team {error.budget_id} has spent ${spent} in that day: no more than this can be given back"
             return Refused(reasons.ERROR_REASON_ADJUSTMENT_BELOW_ZERO, message, metadata, field="amount")
         case RequestIdReused():
-            message = "this request_id belongs to another adjustment"
+            message = "this request_id belongs to another request, or to one of more than a day ago"
             metadata = {"request_id": error.request_id}
             return Refused(reasons.ERROR_REASON_REQUEST_ID_REUSED, message, metadata, field="request_id")
 

@@ -144,10 +144,14 @@ class Bookkeeping:
         await self.database.close()
 
     def _give_notice(self) -> None:
-        for source, count in self.refusals.bursts():
-            self.alerts.refused_credentials(source, count)
+        self.alerts.refused_credentials(self.refusals.bursts())
+        if not self.committer.available:  # a notice would be lost: all is counted on until it can be written
+            return
         for note in self.refusals.notices():
             self.books.submit(note)
+            if not note.team:  # most of them have no log line either
+                told = orjson.loads(note.record.body)
+                _log.info(told["event"], sources=told["sources"], counts=told["counts"])
 
     async def _tell_forfeited(self, snapshot: Snapshot) -> None:
         for team, budget in snapshot.budgets.items():

@@ -67,6 +67,8 @@ class Call:
     """What the caller got who left."""
     closed: "Outcome | None" = None
     """What the record that closes this call says; None as long as there is none."""
+    counted: bool = False
+    """It is one of a flood of refusals: it has no record of its own, nor a log line if nobody knows who calls."""
     endpoint: str = ""
     request: bytes = field(default=b"", repr=False)
     """The request message as it arrived, until `content` describes it."""

@@ -21,8 +21,6 @@ from cohort.v1 import error_reason_pb2 as reasons
 from cohort.v1.error_reason_pb2 import ErrorReason
 from service.validation import Violation
 
-_ISSUER_WAIT_S = 5
-
 _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
     grpc.StatusCode.PERMISSION_DENIED: (
         reasons.ERROR_REASON_ENDPOINT_NOT_ALLOWED,
@@ -139,15 +137,23 @@ class CredentialRejected(CohortError):
 
 
 class CredentialUnverifiable(CohortError):
-    """Who issued the credential does not answer; callers are not told who, the log is."""
+    """Who issued the credential does not answer; callers are not told who, the log is.
+
+    Args:
+        retry_after_s: When a retry can help.
+    """
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = reasons.ERROR_REASON_CREDENTIAL_UNVERIFIABLE
     message = "The credential cannot be verified now"
 
+    def __init__(self, retry_after_s: float) -> None:
+        self._retry_after_s = retry_after_s
+        super().__init__()
+
     def details(self) -> list[Message]:
         """How long to wait before a retry can help."""
-        return [error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=_ISSUER_WAIT_S))]
+        return [error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=math.ceil(self._retry_after_s)))]
 
 
 class ScopeMissing(CohortError):

@@ -119,7 +119,7 @@ async def _opened(
 
     kept = await stack.enter_async_context(bookkeeping(loaded, keys, alerts, told, metrics.books_waited))
     require_small_moves(await last_prices(kept.database, snapshot.price_book.version), snapshot.price_book)
-    authentic = await stack.enter_async_context(authentication(kept.books))
+    authentic = await stack.enter_async_context(authentication(kept.books, alerts))
 
     def take_over(snapshot: Snapshot) -> None:
         kept.take_over(snapshot)

@@ -23,6 +23,8 @@ from service.pricing.book import PriceBook
 from service.pricing.moves import check_moves
 from service.pricing.price_file import PriceBookError
 
+PEPPER_BYTES_MIN = 32
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetTerms:
@@ -51,6 +53,11 @@ class Snapshot:
     client_secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """What the config calls an issuer of opaque tokens → the secret of the client that we are there."""
 
+    @property
+    def pepper_version(self) -> str:
+        """The version of the pepper that new credentials are kept under; there must be one."""
+        return self.loaded.config.identity.pepper_version or max(self.peppers, key=int)
+
     def policy_of(self, team: str) -> Policy:
         """The team's policy; every principal's team has one."""
         return self.policies[team]
@@ -73,8 +80,8 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
             did not change, and from whose prices the new ones do not move far.
 
     Raises:
-        ConfigError: With every pepper, trust bundle and client secret that cannot be read and every price that cannot
-            be used. A missing Cohere key is no such error: it stops its own team only.
+        ConfigError: With every pepper, trust bundle and client secret that cannot be read or used and every price that
+            cannot be used. A missing Cohere key is no such error: it stops its own team only.
     """
     config = loaded.config
     problems: list[str] = []
@@ -113,9 +120,14 @@ def _peppers(loaded: LoadedConfig, problems: list[str]) -> dict[str, bytes]:
     peppers: dict[str, bytes] = {}
     for version, reference in loaded.config.peppers.items():
         try:
-            peppers[version] = loaded.secret(reference).read().encode()
+            pepper = loaded.secret(reference).read().encode()
         except SecretMissing as missing:
             problems.append(f"peppers.{version}: {missing}")
+            continue
+        if len(pepper) < PEPPER_BYTES_MIN:
+            short = f"shorter than {PEPPER_BYTES_MIN} bytes, so it could be guessed"
+            problems.append(f"peppers.{version}: {short}; make one with `openssl rand -hex 32`")
+        peppers[version] = pepper
     return peppers
 
 

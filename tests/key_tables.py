@@ -14,9 +14,11 @@ from service import config, offline
 from service.books.books import Books
 from service.config import LoadedConfig
 from service.identity import access_keys
+from service.identity.access_key_rows import NewAccessKey
 from service.identity.access_keys import AccessKeys
-from service.identity.directory import read_directory
+from service.identity.identities import Identities
 from service.identity.importing import import_keys, keys_in
+from service.identity.seals import Seals
 from service.snapshot import snapshot_of
 
 PEPPER = "pepper-of-the-tests-0123456789abcdef"
@@ -46,15 +48,29 @@ def take_over_keys(config_file: Path) -> None:
     tables = "".join(_TABLE.findall(text))
     config_file.write_text(_TABLE.sub("", text))
     loaded = config.load(config_file)
-    keys = keys_in(tables, loaded.config)
-    at_books(loaded, lambda books: books.change(import_keys(keys, "tests")))
+    let_in(loaded, keys_in(tables, loaded.config))
+
+
+def let_in(loaded: LoadedConfig, keys: Sequence[NewAccessKey]) -> None:
+    """Takes keys into the database of a config."""
+    at_books(loaded, lambda books: books.change(import_keys(keys, "tests", seals_of(loaded))))
+
+
+def seals_of(loaded: LoadedConfig) -> Seals:
+    """What the rows of a config's database are sealed with."""
+    return Seals(snapshot_of(loaded).peppers)
 
 
 def access_keys_of(loaded: LoadedConfig) -> AccessKeys:
     """The access keys in the database of a config, as its service would check them."""
-    directory = at_books(loaded, lambda books: books.read(lambda tx: read_directory(tx, 0)))
-    assert directory is not None
-    return AccessKeys(loaded.config.environment, snapshot_of(loaded).peppers, directory.access_keys)
+
+    async def read(books: Books) -> AccessKeys:
+        identities = Identities(books, lambda: None)
+        identities.take_over(loaded.config.environment, snapshot_of(loaded).peppers)
+        await identities.refresh()
+        return identities.access_keys
+
+    return at_books(loaded, read)
 
 
 def at_books(loaded: LoadedConfig, work: Callable[[Books], Awaitable[T]]) -> T:

@@ -14,6 +14,7 @@ from bench import machine
 from bench.compare import Bench, Comparison
 from bench.load import CallsFailed
 from bench.loop import LoopBlock, longest_block
+from bench.postgres import is_installed, postgres_databases
 from bench.processes import ServerFailed, python_server
 from bench.report import LOOP_BLOCK_MS_MAX, Target
 from bench.reports.asking import HEAVIEST, QUESTIONS, Answered, ask, being_asked
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints, and says how it ended: 0, 1 for a missed target if asked, 2 if it could not be measured."""
     arguments = _parser().parse_args(argv)
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+    if arguments.postgres and not is_installed():
+        missing.append("PostgreSQL")
     if missing:
         print(f"bench: {' and '.join(missing)} not found; see bench/README.md", file=sys.stderr)
         return NOT_STARTED
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             temporary = tempfile.TemporaryDirectory(prefix="cohort-bench-", dir=arguments.folder)
             folder = Path(stack.enter_context(temporary))
             answering = stack.enter_context(upstream(folder))
-            full_url, empty_url = arguments.databases or [f"sqlite:{folder / name}" for name in ("full.db", "empty.db")]
+            full_url, empty_url = arguments.databases or _made(folder, stack, on_postgres=arguments.postgres)
             setting = report_setting_in(folder, answering, full_url, empty_url)
             end_us = time.time_ns() // 1000
             records = fill(full_url, arguments.records, _tell)
@@ -83,6 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{machine.cores()} cores ({machine.processor()}), load {load_before:.1f} before")
     print(text_of(results))
     return MISSED if arguments.check and not all(target.met for target in results.targets()) else 0
+
+
+def _made(folder: Path, stack: contextlib.ExitStack, *, on_postgres: bool) -> list[str]:
+    if on_postgres:
+        return stack.enter_context(postgres_databases("filled", "unfilled"))
+    return [f"sqlite:{folder / name}" for name in ("full.db", "empty.db")]
 
 
 def _measured(folder: Path, answering: Upstream, setting: ReportSetting, records: int, end_us: int) -> Results:
@@ -139,7 +148,9 @@ def _tell(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.reports", description=__doc__, allow_abbrev=False)
     parser.add_argument("--records", type=int, default=RECORDS, help="how many audit records (default: %(default)s)")
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--postgres", action="store_true", help="on a PostgreSQL of the bench's own, not on SQLite")
+    where.add_argument(
         "--databases",
         nargs=2,
         metavar=("FULL", "EMPTY"),

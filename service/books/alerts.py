@@ -1,18 +1,23 @@
 """Patterns that somebody should look at: one structured log line each, and a counter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import structlog
 
 from service.books.period import Period
+from service.books.refusals import OTHERS
+from service.recordable import recordable
 
 Kind: TypeAlias = Literal[
-    "call_cost", "budget_80", "budget_100", "refused_credentials", "forfeited_share", "overrun", "checkpoint", "disk"
-]
+    "call_cost", "budget_80", "budget_100", "refused_credentials", "forged_credentials", "forfeited_share", "overrun",
+    "checkpoint", "disk",
+]  # fmt: skip
 
 BURST = 100
-"""Refused credentials of one source within a second."""
+"""Refused credentials of one source within a second, or of all sources that have fewer."""
+FORGED_IDS_MAX = 10
+"""How many of those that were forged are named."""
 FORFEITED_PERCENT = 1
 """Of the day's limit, from which on unresolved attempts are told."""
 
@@ -54,10 +59,22 @@ class Alerts:
         if forfeited_nanos * 100 > limit_nanos * FORFEITED_PERCENT:
             self._once("forfeited_share", team, period.end_us, forfeited_nanos=forfeited_nanos, limit_nanos=limit_nanos)
 
-    def refused_credentials(self, source: str, count: int) -> None:
-        """So many credentials of one source were refused within a second."""
-        if count >= BURST:
-            self._raise("refused_credentials", "", source=source, count=count)
+    def refused_credentials(self, counts: Mapping[str, int]) -> None:
+        """So many credentials were refused within a second, by source; those of few each are one together."""
+        few = 0
+        for source, count in counts.items():
+            if count < BURST or source == OTHERS:
+                few += count
+            else:
+                self._raise("refused_credentials", "", source=source, count=count)
+        if few >= BURST:
+            self._raise("refused_credentials", "", source=OTHERS, count=few)
+
+    def forged_credentials(self, ids: Sequence[str]) -> None:
+        """Rows that say who may call are not as Cohort wrote them: somebody else writes the database."""
+        self._raised("forged_credentials", "")
+        named = [recordable(each) for each in ids[:FORGED_IDS_MAX]]
+        _log.error("alert", alert="forged_credentials", team="", credential_ids=named, count=len(ids))
 
     def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
         """Something beside the calls does not work."""

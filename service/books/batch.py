@@ -116,9 +116,9 @@ class _Batch:
             self.answered = await ledger.answered_before(self.tx, call_ids)
 
     async def work(self, entry: Work) -> None:
-        result, record = await entry.act(self.tx)
-        if record is not None:
-            self.records.append(record)
+        result, notices = await entry.act(self.tx)
+        if notices is not None:
+            self.records += notices if isinstance(notices, list) else [notices]
         self.results.append((entry, result))
 
     async def balance(self, admissions: Sequence[Admission], counting: Mapping[str, ZoneInfo]) -> None:

@@ -20,6 +20,8 @@ ANSWER_WAIT_S = 5.0
 """How long an answer is withheld for its record; the record is kept until it is durable all the same."""
 READ_WAIT_S = 10.0
 """How long a report may take; one that takes longer has met a database that hangs."""
+GLANCE_WAIT_S = 1.0
+"""How long a glance may take."""
 
 T = TypeVar("T")
 
@@ -118,13 +120,19 @@ class Books:
         Raises:
             BooksUnavailable: The database does not answer.
         """
-        try:
-            async with asyncio.timeout(READ_WAIT_S):
-                return await self._database.read(work)
-        except TimeoutError:
-            raise BooksUnavailable(f"the database has not answered for {READ_WAIT_S:g} s") from None
-        except StorageError as error:
-            raise BooksUnavailable(str(error)) from None
+        return await _answer(self._database.read(work), READ_WAIT_S)
+
+    async def glance(self, work: Callable[[Transaction], Awaitable[T]], wait_s: float = GLANCE_WAIT_S) -> T:
+        """Reads what is little and must not be late: no `read` keeps it waiting.
+
+        Args:
+            work: Only reads.
+            wait_s: How long it may take.
+
+        Raises:
+            BooksUnavailable: The database does not answer within *wait_s*.
+        """
+        return await _answer(self._database.glance(work), wait_s)
 
     async def run(self, script: Script[T]) -> T:
         """Runs what is no part of the records, such as counters, between two batches; what its `result` makes.
@@ -164,6 +172,16 @@ class Books:
 _PERIOD = """
 SELECT period_start_us, period_end_us FROM budget_period
 WHERE period_start_us <= $1 AND $1 < period_end_us AND budget_id = $2"""
+
+
+async def _answer(reading: Awaitable[T], wait_s: float) -> T:
+    try:
+        async with asyncio.timeout(wait_s):
+            return await reading
+    except TimeoutError:
+        raise BooksUnavailable(f"the database has not answered for {wait_s:g} s") from None
+    except StorageError as error:
+        raise BooksUnavailable(str(error)) from None
 
 
 def _give_up(entry: Entry) -> None:

@@ -127,7 +127,8 @@ class Note(Entry):
 class Work(Entry):
     """A change of its own kind, such as an adjustment, in a transaction alone; `done` gives what *act* returned."""
 
-    act: Callable[[Transaction], Awaitable[tuple[Any, Record | None]]]
+    act: Callable[[Transaction], Awaitable[tuple[Any, Record | list[Record] | None]]]
+    """Makes it; gives its result, and its notices."""
     keep: bool = False
 
     @property

@@ -115,7 +115,7 @@ class AdjustmentBelowZero(BooksError):
 
 @dataclass(eq=False)
 class RequestIdReused(BooksError):
-    """The request id belongs to another adjustment."""
+    """The request id belongs to another request, or to one whose answer is not given again any more."""
 
     request_id: str
 
@@ -133,7 +133,7 @@ class CredentialNotActive(BooksError):
 
     Attributes:
         id: Which.
-        state: REPLACED, EXPIRED or REVOKED.
+        state: REPLACED, EXPIRED or REVOKED; FORGED if its row is not as it was sealed.
     """
 
     id: str

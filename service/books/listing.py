@@ -21,7 +21,7 @@ _PLACE = "at_us, writer_id, seq"
 _COLUMNS = "writer_id, seq, kind, call_id, team, at_us, body, hash"
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """Where a page ended."""
 
     at_us: int
@@ -70,10 +70,10 @@ class Page(NamedTuple):
     """Some records, and where the next page begins: None if there are no more now."""
 
     records: list[Listed]
-    end: Place | None
+    end: RecordPlace | None
 
 
-async def list_records(tx: Transaction, wanted: Wanted, records_max: int, after: Place | None = None) -> Page:
+async def list_records(tx: Transaction, wanted: Wanted, records_max: int, after: RecordPlace | None = None) -> Page:
     """Reads the next page.
 
     Args:
@@ -95,11 +95,11 @@ async def list_records(tx: Transaction, wanted: Wanted, records_max: int, after:
     rows = await tx.fetch(listing, *values)
     records = [Listed(*row) for row in rows[:records_max]]
     if len(rows) > records_max:
-        return Page(records, Place(records[-1].at_us, records[-1].writer_id, records[-1].seq))
-    return Page(records, Place(*last[0]) if last else None)
+        return Page(records, RecordPlace(records[-1].at_us, records[-1].writer_id, records[-1].seq))
+    return Page(records, RecordPlace(*last[0]) if last else None)
 
 
-def _bounds(wanted: Wanted, after: Place | None) -> Iterator[tuple[str, tuple[Value, ...]]]:
+def _bounds(wanted: Wanted, after: RecordPlace | None) -> Iterator[tuple[str, tuple[Value, ...]]]:
     """The conditions that an index serves: where to begin and where to end."""
     start_us, end_us = wanted.start_us, wanted.end_us
     if wanted.call_id:

@@ -4,7 +4,7 @@ What an attempt was admitted for counts in the quarter hour of its admission, in
 any window on quarter hours is a sum of rollups, and equals the sum of the records in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -81,7 +81,9 @@ class Report(NamedTuple):
     """A page of rows, the most expensive first, and the sum of all rows of all pages."""
 
     total: Figures
-    rows: list[UsageRow]
+    rows: Iterator[UsageRow]
+    """Each is made when it is reached: every collection of garbage would go through ten thousand that are kept, and
+    stop the event loop meanwhile."""
     has_more: bool
 
 
@@ -114,10 +116,9 @@ def report_of(summed_up: Sequence[Row], wanted: Wanted, after: int = 0) -> Repor
             total, count = _figures(row), row[0]
     # The database has chosen the rows of the page; only there its order of texts counts, which is its own.
     page.sort(key=_in_order)
-    rows = [UsageRow(_key(row, named), _figures(row)) for row in page]
-    if not wanted.dimensions and not count:
-        rows.append(UsageRow(UsageKey(), Figures()))  # a sum without dimensions is there even of nothing
-    return Report(total, rows, has_more=after + len(rows) < count)
+    # A sum without dimensions is there even of nothing.
+    rows = _rows(page, named) if count or wanted.dimensions else iter([UsageRow(UsageKey(), Figures())])
+    return Report(total, rows, has_more=after + len(page) < count)
 
 
 _NAMED: dict[Dimension, int] = {
@@ -127,6 +128,11 @@ _NAMED: dict[Dimension, int] = {
     "team": UsageKey._fields.index("team"),
 }
 """Dimensions and their places in `UsageKey`, in the order of the statement's names."""
+
+
+def _rows(page: Sequence[Row], named: Sequence[int]) -> Iterator[UsageRow]:
+    for row in page:
+        yield UsageRow(_key(row, named), _figures(row))
 
 
 def _in_order(row: Row) -> tuple[int, int, int, str]:

@@ -127,6 +127,8 @@ def _fact(name: str, value: object) -> str:
             return f"{name} {value}"
         case "counts", dict():
             return ", ".join(f"{count} {reason}" for reason, count in value.items())
+        case "sources", dict():
+            return f"of {len(value)} source{'' if len(value) == 1 else 's'}, most of {next(iter(value), '')}"
         case "attempts", list():
             return f"{len(value)} attempt{'' if len(value) == 1 else 's'}"
     return ""

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ from service.cli.defaults import LISTEN
 from service.cli.printing import printable
 
 TIMEOUT_DEFAULT_S = 300.0
+ATTEMPTS_MAX = 3
+AGAIN_AFTER_S = 1.0
+
+_WORTH_ANOTHER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL})
+_PERHAPS_DONE = _WORTH_ANOTHER | {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 T = TypeVar("T")
@@ -42,6 +48,25 @@ class Caller:
             return method(request, timeout=self.timeout_s)
         except grpc.RpcError as error:
             raise CommandFailed(told(CohortError.of(error))) from None
+
+    def make(self, method: Callable[..., T], request: object, advice: str) -> T:
+        """Calls a method that makes something once for each request_id: again, where only the answer may be lost.
+
+        Raises:
+            CommandFailed: The call failed; says how, and *advice* if it may have been made all the same.
+        """
+        attempts = ATTEMPTS_MAX
+        while True:
+            attempts -= 1
+            try:
+                return method(request, timeout=self.timeout_s)
+            except grpc.RpcError as error:
+                failure = CohortError.of(error)
+            if failure.code not in _PERHAPS_DONE:
+                raise CommandFailed(told(failure))
+            if attempts == 0 or failure.code not in _WORTH_ANOTHER:
+                raise CommandFailed(f"{told(failure)}\n  {advice}")
+            time.sleep(failure.retry_after_s or AGAIN_AFTER_S)
 
     def stream(self, method: Callable[..., Iterator[T]], request: object) -> Iterator[T]:
         """Calls a streaming method of the stub and gives its messages as they arrive.

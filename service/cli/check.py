@@ -157,7 +157,7 @@ def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
 
 
 def _pepper_warnings(snapshot: Snapshot) -> list[str]:
-    return [] if snapshot.peppers else ["peppers: none, so there can be no access keys"]
+    return [] if snapshot.peppers else ["peppers: none, so there can be no access keys and no service accounts"]
 
 
 def _run(arguments: argparse.Namespace) -> int:

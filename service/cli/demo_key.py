@@ -7,10 +7,11 @@ from service.books.errors import BooksUnavailable
 from service.cli.demo_folder import DemoFolder
 from service.config import ConfigError, LoadedConfig
 from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, NewAccessKey
-from service.identity.access_keys import AccessKeys, digest_of, parsed
-from service.identity.directory import read_directory
+from service.identity.access_keys import digest_of, parsed
+from service.identity.identities import Identities
 from service.identity.importing import import_keys
 from service.identity.refusals import CredentialRefused
+from service.identity.seals import Seals
 from service.snapshot import snapshot_of
 
 _SCOPES = frozenset({"chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read", "admin"})
@@ -27,17 +28,18 @@ async def let_in(folder: DemoFolder, loaded: LoadedConfig, now: datetime.datetim
     Raises:
         ConfigError: The database cannot be opened, or the key gives no access any more.
     """
-    access_key, peppers = folder.access_key(), snapshot_of(loaded).peppers
+    access_key, snapshot = folder.access_key(), snapshot_of(loaded)
+    peppers, version = snapshot.peppers, snapshot.pepper_version
     try:
-        version = max(peppers, key=int)
         expires_at_us = int((now + ACCESS_KEY_LIFETIME_MAX).timestamp()) * 1_000_000
         digest = digest_of(access_key, peppers[version])
         key = NewAccessKey(parsed(access_key)[1], digest, version, "demo", "demo", _SCOPES, expires_at_us)
         async with offline.books_of(loaded) as books:
-            await books.change(import_keys([key], "cohort demo"))
-            directory = await books.read(lambda tx: read_directory(tx, 0))
-        keys = () if directory is None else directory.access_keys
-        AccessKeys(loaded.config.environment, peppers, keys).principal_of(access_key, now.timestamp())
+            await books.change(import_keys([key], "cohort demo", Seals(peppers)))
+            identities = Identities(books, lambda: None)
+            identities.take_over(loaded.config.environment, peppers)
+            await identities.refresh()
+        identities.access_keys.principal_of(access_key, now.timestamp())
     except BooksUnavailable as error:
         raise ConfigError([f"books.database: {error.why}"]) from None
     except CredentialRefused as refused:

@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import uuid
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -37,6 +38,18 @@ def add_end(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_request_id(parser: argparse.ArgumentParser) -> None:
+    """Adds what an access key's request is called."""
+    parser.add_argument(
+        "--request-id", metavar="ID", help="names the request, so that it makes one key only (default: a fresh name)"
+    )
+
+
+def request_id_of(arguments: argparse.Namespace) -> str:
+    """What the request is called."""
+    return arguments.request_id or str(uuid.uuid4())
+
+
 def end_of(arguments: argparse.Namespace, days_default: int | None = None) -> Timestamp | None:
     """When an access key is to end as the arguments of `add_end` say; None if they say nothing."""
     if arguments.expires is not None:
@@ -44,7 +57,8 @@ def end_of(arguments: argparse.Namespace, days_default: int | None = None) -> Ti
     days = arguments.expires_in_days or days_default
     if days is None:
         return None
-    return timestamp(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days), UTC)
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)  # so that people can write the end once more
+    return timestamp(now + datetime.timedelta(days=days), UTC)
 
 
 def words(text: str) -> list[str]:

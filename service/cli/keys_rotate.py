@@ -4,7 +4,7 @@ import argparse
 
 from cohort.v1.access_key_pb2 import RotateAccessKeyRequest
 from service.cli import calling
-from service.cli.grants import add_end, end_of
+from service.cli.grants import add_end, add_request_id, end_of, request_id_of
 from service.cli.keys_table import about
 from service.cli.shown_once import show_once
 from service.cli.times import told
@@ -23,7 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long the old key goes on beside the new one (default: %(default)s, which is a day)",
     )
-    add_end(parser, "as long as the old key was made for")
+    add_end(parser, "as long as the old key was made for; without the scope admin, no longer than an operator let it")
+    add_request_id(parser)
     calling.add_target(parser)
     parser.set_defaults(run=_run)
 
@@ -37,10 +38,16 @@ def _overlap(text: str) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     request = RotateAccessKeyRequest(
-        id=arguments.id, overlap_seconds=arguments.overlap_seconds, expire_time=end_of(arguments)
+        id=arguments.id,
+        overlap_seconds=arguments.overlap_seconds,
+        expire_time=end_of(arguments),
+        request_id=request_id_of(arguments),
     )
+    advice = f"to ask for the same key once more: --request-id {request.request_id}"
+    if request.HasField("expire_time"):
+        advice += f" --expires {request.expire_time.ToJsonString()}"
     with calling.caller(arguments) as caller:
-        made = caller.call(caller.admin.RotateAccessKey, request)
+        made = caller.make(caller.admin.RotateAccessKey, request, advice)
     old = made.replaced
     show_once(
         f"{made.secret}\n",

@@ -1,7 +1,13 @@
-"""Where an issuer sends the browser back to: a page of this machine that takes one answer (RFC 8252 section 7.3)."""
+"""Where an issuer sends the browser back to: a page of this machine that takes one answer (RFC 8252 section 7.3).
+
+Any page in the browser and any program here can ask for it. What does not repeat the `state` of this login
+(RFC 6749 section 10.12) is told so, and changes nothing.
+"""
 
 import contextlib
+import hmac
 import queue
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -15,6 +21,7 @@ from service.cli.commands import NOT_STARTED, CommandFailed
 _HOST, _PATH = "127.0.0.1", "/callback"
 _READ_TIMEOUT_S = 10
 _PARAMETERS_MAX = 20
+_STATE_BYTES = 32
 _PAGE = (
     b"<!doctype html><html lang=en><meta charset=utf-8><title>cohort login</title>"
     b"<p>This window can be closed: the terminal says how the login went.</p></html>\n"
@@ -26,6 +33,9 @@ class Redirect(ThreadingHTTPServer):
 
     Args:
         port: Where; 0 for anywhere.
+
+    Attributes:
+        state: What the answer has to repeat. Never shown.
     """
 
     daemon_threads = True
@@ -33,6 +43,7 @@ class Redirect(ThreadingHTTPServer):
 
     def __init__(self, port: int) -> None:
         super().__init__((_HOST, port), _Handler)
+        self.state = secrets.token_urlsafe(_STATE_BYTES)
         self._answers: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
         self._first = threading.Semaphore()
 
@@ -55,6 +66,11 @@ class Redirect(ThreadingHTTPServer):
     def take(self) -> bool:
         """Whether this is the first answer, which alone is taken."""
         return self._first.acquire(blocking=False)
+
+    def expects(self, parameters: Mapping[str, str]) -> bool:
+        """Whether they are of this login."""
+        # Bytes, because text is compared in constant time only if it is ASCII.
+        return hmac.compare_digest(parameters.get("state", "").encode(errors="replace"), self.state.encode())
 
     def give(self, parameters: Mapping[str, str]) -> None:
         """Hands the answer to who waits for it."""
@@ -96,15 +112,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        parameters = _parameters(parts.query)
         if parts.path != _PATH:
             self._respond(HTTPStatus.NOT_FOUND)
+        elif not self.server.expects(parameters):
+            self._respond(HTTPStatus.BAD_REQUEST)
         elif not self.server.take():
             self._respond(HTTPStatus.GONE)
         else:
             try:
                 self._respond(HTTPStatus.OK, _PAGE)
             finally:  # also if the browser did not wait for the page
-                self.server.give(_parameters(parts.query))
+                self.server.give(parameters)
 
     def log_message(self, *_: object) -> None:
         """Nothing: a request holds the code."""

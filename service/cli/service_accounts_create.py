@@ -5,6 +5,7 @@ The private key is printed, with all that signing a token takes, and is nowhere 
 
 import argparse
 import json
+import uuid
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,6 +16,8 @@ from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, CreateSer
 from service.cli import calling
 from service.cli.grants import add_grant
 from service.cli.shown_once import show_once
+
+_ADVICE = "if it was made, nobody has its private key: look in `cohort service-accounts list`, and revoke it"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +40,10 @@ def _run(arguments: argparse.Namespace) -> int:
         models=arguments.models,
         max_tokens_per_call=arguments.max_tokens_per_call,
         public_key=public_key,
+        request_id=str(uuid.uuid4()),
     )
     with calling.caller(arguments) as caller:
-        made = caller.call(caller.admin.CreateServiceAccount, request)
+        made = caller.make(caller.admin.CreateServiceAccount, request, _ADVICE)
     account = made.service_account
     show_once(
         _file(made, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()),

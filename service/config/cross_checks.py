@@ -27,6 +27,9 @@ def _identity_problems(document: dict[str, Any]) -> Iterator[str]:
     """Who is named and does not exist, and what would be ambiguous."""
     teams, identity = _table(document, "teams"), _table(document, "identity")
     domains, issuers = _table(identity, "trust_domains"), _table(identity, "issuers")
+    version = identity.get("pepper_version")
+    if isinstance(version, str) and version not in _table(document, "peppers"):
+        yield "identity.pepper_version: no pepper has this version"
     for spiffe_id, entry in _table(identity, "spiffe_ids").items():
         place = f"identity.spiffe_ids.{spiffe_id}"
         if isinstance(entry, dict) and isinstance(entry.get("team"), str) and entry["team"] not in teams:
@@ -34,7 +37,7 @@ def _identity_problems(document: dict[str, Any]) -> Iterator[str]:
         if spiffe_id.startswith("spiffe://") and spiffe_id.split("/")[2] not in domains:
             yield f"{place}: its trust domain is not among identity.trust_domains"
     seen: dict[str, str] = {}
-    opaque = [name for name in issuers if _table(issuers, name).get("tokens") == "opaque"]
+    opaque = [name for name in issuers if _table(issuers, name).get("tokens") in ("opaque", "both")]
     for name in issuers:
         url = _table(issuers, name).get("issuer")
         if isinstance(url, str) and seen.setdefault(url, name) != name:
@@ -98,11 +101,10 @@ def _books_problems(document: dict[str, Any]) -> Iterator[str]:
 
 def _limits_problems(document: dict[str, Any]) -> Iterator[str]:
     teams = _table(document, "teams")
-    allowed_by: dict[str, dict[str, int]] = {**TIERS}
     for name in teams:
         team = _table(teams, name)
         tier, limits = team.get("tier"), _table(team, "limits")
-        for setting, most in allowed_by.get(tier, {}).items() if isinstance(tier, str) else ():
+        for setting, most in TIERS.get(tier, {}).items() if isinstance(tier, str) else ():
             wanted = limits.get(setting)
             if isinstance(wanted, int) and wanted > most:
                 yield f"teams.{name}.limits.{setting}: the tier {tier} allows {most}, which can only be narrowed"

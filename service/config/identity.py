@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
 
 from service.config.base import Section
-from service.config.values import IssuerUrl, Name, Reference, Scope
+from service.config.values import EndpointUrl, IssuerUrl, Name, PepperVersion, Reference, Scope
 from service.spiffe_id import trust_domain_of
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
@@ -39,15 +39,15 @@ class IssuerConfig(Section):
     """Exactly as its tokens say in `iss`; its metadata is looked up from here."""
     audience: str | None = Field(default=None, min_length=1, max_length=200)
     """What tokens have to name in `aud`; absent = `identity.audience`."""
-    tokens: Literal["jwt", "opaque"] = "jwt"
-    """`jwt`: verified by the issuer's keys (RFC 9068); `opaque`: asked for at the issuer (RFC 7662)."""
+    tokens: Literal["jwt", "opaque", "both"] = "jwt"
+    """`jwt`: verified by the issuer's keys (RFC 9068); `opaque`: asked for at the issuer (RFC 7662); or both."""
     algorithms: frozenset[Algorithm] = Field(default=frozenset({"RS256", "ES256"}), min_length=1)
     """The only algorithms that its JWTs may be signed with."""
     rfc9068: StrictBool = True
-    """Whether JWTs have to say `typ: at+jwt`; off for issuers that do not, such as older Entra ID or Auth0."""
-    jwks_url: IssuerUrl | None = None
+    """Whether JWTs have to say `typ: at+jwt`, `client_id` and `jti`; off for issuers that do not, such as Entra ID."""
+    jwks_url: EndpointUrl | None = None
     """Where its keys are; absent = where its metadata says."""
-    introspection_url: IssuerUrl | None = None
+    introspection_url: EndpointUrl | None = None
     """Where tokens are asked for; absent = where its metadata says."""
     client_id: str | None = Field(default=None, min_length=1, max_length=200)
     """Who we are when asking for opaque tokens."""
@@ -56,7 +56,10 @@ class IssuerConfig(Section):
     private_addresses: StrictBool = False
     """Whether it may be on a private address, or on this machine; without, a name that leads to one is not followed."""
     team_claim: Claim = "team"
-    """The claim that names the team: a text, or an array of which exactly one is a team's."""
+    """The claim that names the team: a text, or an array of which exactly one is a team's.
+
+    As the other claims, it may be in another one: `realm_access.roles`. See `mapping.claim_of`.
+    """
     teams: dict[Claim, Name] = Field(default_factory=dict)
     """Value of the claim → team; absent = the value is the team's name."""
     name_claim: Claim = "sub"
@@ -66,11 +69,14 @@ class IssuerConfig(Section):
     scope_prefix: str = Field(default="", max_length=100)
     """What scopes begin with that are meant for this service, e.g. `cohort:`; it is cut off, others are ignored."""
     scopes: dict[Claim, frozenset[Scope]] = Field(default_factory=dict)
-    """Value in the claim → scopes; absent = the value without the prefix is the scope, unless that is `admin`."""
+    """Value in the claim → scopes; absent = the value without the prefix is the scope, unless that is `admin`.
+
+    Without a prefix either, only chat, embed and rerank are.
+    """
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> "IssuerConfig":
-        if self.tokens == "opaque" and (self.client_id is None or self.client_secret is None):
+        if self.tokens != "jwt" and (self.client_id is None or self.client_secret is None):
             raise ValueError("an issuer of opaque tokens needs client_id and client_secret")
         urls = (self.issuer, self.jwks_url, self.introspection_url)
         if not self.private_addresses and any(url is not None and url.startswith("http:") for url in urls):
@@ -98,12 +104,14 @@ class SpiffeIdConfig(Section):
 
 
 class IdentityConfig(Section):
-    """Who may call, beside the holders of access keys."""
+    """Who may call."""
 
     organisation: str | None = Field(default=None, min_length=1, max_length=200)
     """What the JWTs of service accounts have to say in `org_id`; without it there are none."""
     audience: str = Field(default="cohort", min_length=1, max_length=200)
     """What tokens have to name in `aud`."""
+    pepper_version: PepperVersion | None = None
+    """Of `peppers`, the version that new access keys are kept under; absent = the highest."""
     issuers: dict[Name, IssuerConfig] = Field(default_factory=dict)
     trust_domains: dict[TrustDomain, TrustDomainConfig] = Field(default_factory=dict)
     spiffe_ids: dict[SpiffeId, SpiffeIdConfig] = Field(default_factory=dict)

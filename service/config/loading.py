@@ -20,7 +20,7 @@ from service.config.sections import Config
 from service.config.values import SQLITE
 
 CONFIG_FILE_DEFAULT = Path("/etc/cohort/cohort.toml")
-_ACCESS_KEYS = "access_keys: kept in the database; `cohort keys import FILE` takes these over, then delete them"
+_ACCESS_KEYS = "access_keys: kept in the database; `cohort keys import` takes these over, and out of here"
 
 
 class LoadedConfig:

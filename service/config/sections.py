@@ -16,6 +16,7 @@ from service.config.values import (
     DatabaseUrl,
     Endpoint,
     Name,
+    PepperVersion,
     Reference,
     Seconds,
     TimeZone,
@@ -146,5 +147,5 @@ class Config(Section):
     audit: AuditConfig
     identity: IdentityConfig = IdentityConfig()
     teams: dict[Name, TeamConfig] = Field(min_length=1)
-    peppers: dict[Annotated[str, Field(pattern=r"^[0-9]{1,4}$")], Reference] = Field(default_factory=dict)
-    """Pepper version → where the pepper is kept. New access keys are kept under the highest version."""
+    peppers: dict[PepperVersion, Reference] = Field(default_factory=dict)
+    """Pepper version → where the pepper is kept."""

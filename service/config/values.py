@@ -53,9 +53,15 @@ def _base_url(value: str) -> str:
 
 
 def _issuer_url(value: str) -> str:
-    url = _url(value)
-    if url.scheme not in {"http", "https"} or not url.host or url.user or url.password or url.fragment or url.query:
+    if "?" in value:
         raise ValueError("an issuer is https://HOST/PATH without credentials, query or fragment")
+    return _endpoint_url(value)
+
+
+def _endpoint_url(value: str) -> str:
+    url = _url(value)
+    if url.scheme not in {"http", "https"} or not url.host or url.user or url.password or "#" in value:
+        raise ValueError("a URL of an issuer is https://HOST/PATH without credentials or fragment")
     if url.scheme == "http" and not is_loopback(url.host):
         raise ValueError("plain http: anyone on the way could answer instead; only loopback may use it")
     return value
@@ -114,8 +120,10 @@ def _database(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 Reference = Annotated[str, AfterValidator(_reference)]
 IssuerUrl = Annotated[str, AfterValidator(_issuer_url)]
+EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Name = Annotated[str, AfterValidator(_name)]
+PepperVersion = Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]

@@ -4,7 +4,7 @@
 
 The checksum (CRC-32 of all before it) lets garbage be refused, and leaked keys be found by scanners, without a
 lookup. At rest stands HMAC-SHA256 under a pepper: who can read or write the hashes can neither test guesses nor
-make one for a key of their own; what a key may do is not under it. 256 random bits need no slow hash.
+make one for a key of their own. 256 random bits need no slow hash.
 """
 
 import hashlib
@@ -13,17 +13,21 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from service.identity.base62 import base62, random_base62
 from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
+from service.identity.request_names import RequestName
+from service.identity.seals import Sealed
 
 PREFIX = "cohort_"
 ACCESS_KEY_CHARS_MAX = 128
 
-_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_CHARS, _SECRET_CHARS, _CHECKSUM_CHARS = 12, 43, 6
+# No access key begins like this, so that no digest of one can be the key.
+_PURPOSE = b"secrets of named requests"
 _SHAPE = re.compile(r"cohort_([a-z0-9]{1,16})_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
 
 # Of a version that the config does not have: nobody knows it, so whoever writes records cannot make one that fits.
@@ -41,6 +45,8 @@ class AccessKeyRecord:
     principal: Principal
     expires_at_s: float
     revoked: bool = False
+    sealed: Sealed | None = field(default=None, repr=False)
+    """The row's seal; None in a record that is of no row."""
 
 
 _NOBODY = AccessKeyRecord("", bytes(32), "", Principal("", "", frozenset(), "access_key", ""), 0.0)
@@ -108,23 +114,31 @@ class AccessKeys:
 
 def create(environment: str) -> tuple[str, str]:
     """Makes a new access key and returns (its id, the whole key). The key is never stored."""
-    key_id = "".join(secrets.choice(_BASE62) for _ in range(_ID_CHARS))
-    # 43 digits of base62 hold 256 bits: log2(62) x 43 = 256.03.
-    secret = _base62(secrets.randbits(256), _SECRET_CHARS)
-    body = f"{PREFIX}{environment}_{key_id}_{secret}"
-    return key_id, body + checksum_of(body)
+    key_id = random_base62(_ID_CHARS)
+    return key_id, _whole(environment, key_id, secrets.randbits(256))
 
 
-def mint(environment: str, peppers: Mapping[str, bytes]) -> MintedAccessKey:
-    """Makes a new access key, to be kept under the newest pepper.
+def mint(
+    environment: str, peppers: Mapping[str, bytes], pepper_version: str, named: RequestName | None = None
+) -> MintedAccessKey:
+    """Makes a new access key.
 
     Args:
         environment: Whose callers it is for.
         peppers: Pepper version → pepper; at least one.
+        pepper_version: The one that it is to be kept under.
+        named: Who asks for it, if they gave the request a name: the key follows from the request and the pepper, and
+            is the same one whenever it is asked for. Without it nobody can make it again.
     """
-    version = max(peppers, key=int)
-    key_id, access_key = create(environment)
-    return MintedAccessKey(key_id, access_key, digest_of(access_key, peppers[version]), version)
+    pepper = peppers[pepper_version]
+    if named is None:
+        key_id, access_key = create(environment)
+    else:
+        key_id = named.id(_ID_CHARS)
+        key = hmac.digest(pepper, _PURPOSE, hashlib.sha256)
+        secret = int.from_bytes(hmac.digest(key, b"%b %b" % (environment.encode(), named.text), hashlib.sha256))
+        access_key = _whole(environment, key_id, secret)
+    return MintedAccessKey(key_id, access_key, digest_of(access_key, pepper), pepper_version)
 
 
 def parsed(access_key: str) -> tuple[str, str]:
@@ -146,12 +160,10 @@ def digest_of(access_key: str, pepper: bytes) -> bytes:
 
 def checksum_of(text: str) -> str:
     """CRC-32 in six base62 digits."""
-    return _base62(zlib.crc32(text.encode()), _CHECKSUM_CHARS)
+    return base62(zlib.crc32(text.encode()), _CHECKSUM_CHARS)
 
 
-def _base62(number: int, digits: int) -> str:
-    out: list[str] = []
-    for _ in range(digits):
-        number, rest = divmod(number, 62)
-        out.append(_BASE62[rest])
-    return "".join(reversed(out))
+def _whole(environment: str, key_id: str, secret: int) -> str:
+    # 43 digits of base62 hold 256 bits: log2(62) x 43 = 256.03.
+    body = f"{PREFIX}{environment}_{key_id}_{base62(secret, _SECRET_CHARS)}"
+    return body + checksum_of(body)

@@ -21,7 +21,7 @@ from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
 from service.identity.service_accounts import ID_PREFIX, ServiceAccounts
 from service.identity.token_cache import TokenCache
-from service.identity.tokens import Peeked, TokenVerifier, Verified, peek
+from service.identity.tokens import OpaqueVerifier, TokenVerifier, Verified, peek
 
 
 class Certificates(Protocol):
@@ -61,9 +61,9 @@ class Authenticator:
         self._cache = cache
         self._used = used
         self._issuers: Mapping[str, TokenVerifier] = {}
-        self._opaque: TokenVerifier | None = None
+        self._opaque: OpaqueVerifier | None = None
 
-    def trust(self, issuers: Mapping[str, TokenVerifier], opaque: TokenVerifier | None) -> None:
+    def trust(self, issuers: Mapping[str, TokenVerifier], opaque: OpaqueVerifier | None) -> None:
         """Takes issuers into force: by what their JWTs say in `iss`, and the one of opaque tokens."""
         self._issuers, self._opaque = issuers, opaque
         self._cache.clear()
@@ -93,7 +93,7 @@ class Authenticator:
         verified = self._cache.get(value, now_s)
         if verified is None:
             age = self._cache.age
-            verified = await self._verified(value, now_s)
+            verified = await self._verified(credential, now_s)
             self._cache.put(value, verified, now_s, age)
         if verified.certificate_hash is not None and (
             peer is None or peer.certificate_hash != verified.certificate_hash
@@ -103,16 +103,16 @@ class Authenticator:
             self._used(verified.principal.credential_id)
         return verified.principal
 
-    async def _verified(self, token: str, now_s: float) -> Verified:
+    async def _verified(self, credential: Credential, now_s: float) -> Verified:
+        token, address = credential
         peeked = peek(token)
-        return await self._verifier_of(peeked).verify(token, peeked, now_s)
-
-    def _verifier_of(self, peeked: Peeked | None) -> TokenVerifier:
         if peeked is None:
             if self._opaque is None:
                 raise CredentialRefused("neither an access key nor a JWT")
-            return self._opaque
-        issuer = peeked.claims.get("iss")
+            return await self._opaque.verify(token, address, now_s)
+        return await self._verifier_of(peeked.claims.get("iss")).verify(token, peeked, now_s)
+
+    def _verifier_of(self, issuer: object) -> TokenVerifier:
         if not isinstance(issuer, str):
             raise CredentialRefused("token without an issuer")
         if issuer.startswith(ID_PREFIX):

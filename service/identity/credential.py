@@ -14,13 +14,19 @@ class Credential(NamedTuple):
     """What a caller presented. Never logged."""
 
     value: str
+    address: str = ""
+    """Where it came from, as gRPC tells it."""
 
     def __repr__(self) -> str:
         return "<Credential>"
 
 
-def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credential | None:
+def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None, address: str = "") -> Credential | None:
     """Finds the credential: `x-api-key: KEY` or `authorization: Bearer CREDENTIAL`, at most one of all.
+
+    Args:
+        metadata: The call's.
+        address: Where it came from.
 
     Raises:
         CredentialAmbiguous: More than one, alike or not.
@@ -50,4 +56,4 @@ def credential_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> Credent
         value = value.strip()
     if not value or len(value) > CREDENTIAL_CHARS_MAX:
         raise CredentialRefused("empty or too long")
-    return Credential(value)
+    return Credential(value, address)

@@ -1,20 +1,25 @@
 """What the database says of who may call, read whole: access keys and service accounts as they are checked."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from service.identity.access_keys import AccessKeyRecord
 from service.identity.principal import Method, Principal
+from service.identity.seals import Sealed, text_of
 from service.storage.database import Transaction
 
 _VERSION = "SELECT version FROM identity_version WHERE one = 1"
 _ACCESS_KEYS = """
-SELECT id, digest, pepper_version, team, name, scopes, models, max_tokens_per_call, expires_at_us, revoked_at_us
+SELECT id, digest, pepper_version, team, name, scopes, models, max_tokens_per_call, created_at_us, created_by,
+  expires_at_us, grant_expires_at_us, seal, revoked_at_us
 FROM access_key WHERE expires_at_us > clock_us() - 2592000000000"""
 _ACCOUNTS = """
-SELECT id, team, name, scopes, models, max_tokens_per_call, public_key, algorithm, revoked_at_us FROM service_account"""
+SELECT id, pepper_version, team, name, scopes, models, max_tokens_per_call, public_key, algorithm, created_at_us,
+  created_by, seal, revoked_at_us
+FROM service_account"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class ServiceAccountRecord:
     """EdDSA or ES256."""
     principal: Principal
     revoked: bool = False
+    sealed: Sealed | None = field(default=None, repr=False)
+    """The row's seal; None in a record that is of no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,15 @@ class Directory:
     access_keys: tuple[AccessKeyRecord, ...] = ()
     """Those expired for 30 days are left out: they are unknown then."""
     accounts: dict[str, ServiceAccountRecord] = field(default_factory=dict)
+
+    def without(self, revoked: Collection[str]) -> "Directory":
+        """The same, with the access keys and service accounts of these ids revoked, whatever the database said."""
+        keys = tuple(replace(key, revoked=True) if key.id in revoked else key for key in self.access_keys)
+        accounts = {
+            account.id: replace(account, revoked=True) if account.id in revoked else account
+            for account in self.accounts.values()
+        }
+        return Directory(self.version, keys, accounts)
 
 
 async def read_directory(tx: Transaction, known_version: int) -> Directory | None:
@@ -50,20 +66,22 @@ async def read_directory(tx: Transaction, known_version: int) -> Directory | Non
     return Directory(version, tuple(keys), {account.id: account for account in accounts})
 
 
-def _access_key(
-    key_id: str, digest: bytes, pepper_version: str, team: str, name: str, scopes: str, models: str,
-    max_tokens: int | None, expires_at_us: int, revoked_at_us: int,
-) -> AccessKeyRecord:  # fmt: skip
+def _access_key(*row: Any) -> AccessKeyRecord:
+    *granted, seal, revoked_at_us = row
+    key_id, digest, pepper_version, team, name, scopes, models, max_tokens, _, _, expires_at_us, _ = granted
     principal = _principal(key_id, team, name, scopes, models, max_tokens, "access_key")
-    return AccessKeyRecord(key_id, digest, pepper_version, principal, expires_at_us / 1e6, revoked_at_us > 0)
+    sealed = Sealed(text_of("access_key", *granted), pepper_version, seal)
+    return AccessKeyRecord(
+        key_id, digest, pepper_version, principal, expires_at_us / 1e6, revoked=revoked_at_us > 0, sealed=sealed
+    )
 
 
-def _account(
-    account_id: str, team: str, name: str, scopes: str, models: str, max_tokens: int | None, public_key: str,
-    algorithm: str, revoked_at_us: int,
-) -> ServiceAccountRecord:  # fmt: skip
+def _account(*row: Any) -> ServiceAccountRecord:
+    *granted, seal, revoked_at_us = row
+    account_id, pepper_version, team, name, scopes, models, max_tokens, public_key, algorithm, _, _ = granted
     principal = _principal(account_id, team, name, scopes, models, max_tokens, "service_account")
-    return ServiceAccountRecord(account_id, public_key, algorithm, principal, revoked_at_us > 0)
+    sealed = Sealed(text_of("service_account", *granted), pepper_version, seal)
+    return ServiceAccountRecord(account_id, public_key, algorithm, principal, revoked_at_us > 0, sealed)
 
 
 def _principal(
@@ -73,5 +91,8 @@ def _principal(
 
 
 def _names(text: str) -> frozenset[str]:
-    names: list[Any] = orjson.loads(text)
-    return frozenset(names)
+    try:
+        names: list[Any] = orjson.loads(text)
+        return frozenset(names)
+    except (ValueError, TypeError):  # somebody else's: the row is not as it was sealed, and must not stop the others
+        return frozenset()

@@ -3,18 +3,21 @@
 import datetime
 import tomllib
 from collections.abc import Collection
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import Field, ValidationError, model_validator
 
+from service.books import ledger
 from service.books.entries import Work
 from service.books.records import Record
 from service.config.base import Section
 from service.config.problems import ConfigError
 from service.config.sections import Config
 from service.config.values import Name, Scope
-from service.identity.access_key_rows import NewAccessKey, count_up, insert
+from service.identity.access_key_rows import LIFETIME_MAX_US, NewAccessKey, count_up, insert
+from service.identity.seals import Seals
 from service.storage.database import Transaction
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -58,6 +61,15 @@ class AccessKeyTable(Section):
         )
 
 
+class Imported(NamedTuple):
+    """What has become of keys."""
+
+    ids: list[str]
+    """Those that were new."""
+    cut: list[str]
+    """Those of them that end earlier than it was written."""
+
+
 def keys_in(text: str, config: Config) -> list[NewAccessKey]:
     """Reads the key tables of a TOML text; whatever else stands there is left alone.
 
@@ -92,21 +104,34 @@ def keys_in(text: str, config: Config) -> list[NewAccessKey]:
     return keys
 
 
-def import_keys(keys: Collection[NewAccessKey], by: str) -> Work:
-    """Takes keys into the database, those whose id is there already left as they are; gives the ids that were new.
+def import_keys(keys: Collection[NewAccessKey], by: str, seals: Seals) -> Work:
+    """Takes keys into the database, those whose id is there already left as they are; gives `Imported`.
+
+    None lives longer for it than one that is made here: its end is brought forward, to `ACCESS_KEY_LIFETIME_MAX` from
+    now, as it is in use and must go on.
 
     Args:
         keys: What to keep of each.
         by: Who or what brings them.
+        seals: What their rows are sealed with.
     """
 
-    async def act(tx: Transaction) -> tuple[list[str], Record | None]:
-        ids = [key.id for key in keys if await insert(tx, key, by) is not None]
-        if not ids:
-            return ids, None
+    async def act(tx: Transaction) -> tuple[Imported, Record | None]:
+        now_us = await ledger.clock(tx)
+        end_us = now_us + LIFETIME_MAX_US
+        imported = Imported([], [])
+        for key in keys:
+            is_cut = key.expires_at_us > end_us
+            taken = replace(key, expires_at_us=end_us) if is_cut else key
+            if await insert(tx, taken, by, now_us, seals):
+                imported.ids.append(key.id)
+                if is_cut:
+                    imported.cut.append(key.id)
+        if not imported.ids:
+            return imported, None
         await count_up(tx)
-        body = {"event": "access_keys_imported", "ids": ids, "principal": by}
-        return ids, Record("notice", "", "", orjson.dumps(body))
+        body = {"event": "access_keys_imported", "ids": imported.ids, "cut": imported.cut, "principal": by}
+        return imported, Record("notice", "", "", orjson.dumps(body))
 
     return Work("", act)
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class CredentialPlace(NamedTuple):
     """Where a page ended: by team, name and time of making."""
 
     team: str
@@ -12,5 +12,5 @@ class Place(NamedTuple):
     id: str
 
 
-FIRST = Place("", "", 0, "")
+FIRST = CredentialPlace("", "", 0, "")
 """Comes before all."""

@@ -7,6 +7,8 @@
 What they say is for the log and the audit trail: a caller gets one and the same answer, whatever was wrong.
 """
 
+ISSUER_WAIT_S = 5.0
+
 
 class IdentityError(Exception):
     """A credential that gives no access.
@@ -26,4 +28,12 @@ class CredentialRefused(IdentityError):
 
 
 class CredentialUndecided(IdentityError):
-    """Whether it is valid is not known, for its issuer does not answer."""
+    """Whether it is valid is not known, for its issuer does not answer, or is not asked now.
+
+    Attributes:
+        retry_after_s: When to present it again.
+    """
+
+    def __init__(self, why: str, retry_after_s: float = ISSUER_WAIT_S) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(why)

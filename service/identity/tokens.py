@@ -38,7 +38,7 @@ class Verified:
 
 
 class TokenVerifier(Protocol):
-    """Verifies the tokens of one kind of issuer."""
+    """Verifies the JWTs of one kind of issuer."""
 
     async def verify(self, token: str, peeked: Peeked | None, now_s: float) -> Verified:
         """Verifies a token.
@@ -46,6 +46,24 @@ class TokenVerifier(Protocol):
         Args:
             token: As received, at most `TOKEN_BYTES_MAX` long.
             peeked: What it says unverified; None if it is opaque.
+            now_s: The time, Unix seconds.
+
+        Raises:
+            CredentialRefused: It is not valid.
+            CredentialUndecided: Its issuer cannot be asked.
+        """
+        ...
+
+
+class OpaqueVerifier(Protocol):
+    """Verifies the tokens that say nothing by themselves."""
+
+    async def verify(self, token: str, address: str, now_s: float) -> Verified:
+        """Verifies a token.
+
+        Args:
+            token: As received.
+            address: Where it came from, as gRPC tells it; what is asked for in vain is bounded by it.
             now_s: The time, Unix seconds.
 
         Raises:

@@ -58,7 +58,8 @@ class AuditInterceptor:
         else:
             return response
         finally:
-            self._log.ended(call, outcome)
+            if not call.counted or call.principal is not None:
+                self._log.ended(call, outcome)
 
     def drained(self, call: Call, outcome: Outcome) -> None:
         """Closes a call whose caller left before its attempt ended."""
@@ -85,9 +86,10 @@ class AuditInterceptor:
             return
         who = call.principal
         team = who.team if who else ""
-        source = f"{team}/{who.credential_id}" if who else source_of(call.peer)
+        source = who.credential_id if who else source_of(call.peer)
         zone = call.snapshot.budget_of(team).zone if who else UTC
         if not (call.on_record or self._refusals.stands_alone(source, team, zone, usage_of(call, outcome))):
+            call.counted = True
             return
         note = answer_of(call, outcome)
         if isinstance(error, asyncio.CancelledError):  # nobody waits, and nothing may be awaited here

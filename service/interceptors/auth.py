@@ -40,7 +40,7 @@ class AuthInterceptor:
             call.principal = principal = await self._principal_of(call, context)
         except CredentialUndecided as undecided:
             call.credential_problem = undecided.why
-            raise CredentialUnverifiable from None
+            raise CredentialUnverifiable(undecided.retry_after_s) from None
         except CredentialRefused as refused:
             call.credential_problem = refused.why
             raise CredentialRejected from None
@@ -54,7 +54,8 @@ class AuthInterceptor:
         peer = self._peer_of(context, now_s)
         if peer is not None:
             call.certificate = peer.spiffe_id
-        principal = await self._authenticator.principal_of(credential_of(call.metadata), peer, now_s)
+        credential = credential_of(call.metadata, call.peer)
+        principal = await self._authenticator.principal_of(credential, peer, now_s)
         if principal.team not in call.snapshot.policies:
             raise CredentialRefused(f"credential of {principal.team}, which is no team of the config")
         return principal

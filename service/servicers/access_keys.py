@@ -1,6 +1,8 @@
 """The RPCs of access keys: validate → whose → books → directory → answer. A key itself is shown in the answer alone."""
 
+import datetime
 import functools
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -24,15 +26,17 @@ from service.books.errors import CredentialUnknown, TeamUnknown
 from service.call import Call, current_call
 from service.context import Context
 from service.errors import Refused, RequestInvalid, ScopeMissing
-from service.identity import access_key_registry
-from service.identity.access_key_registry import Rotated, StoredAccessKey, Successor
+from service.identity import access_key_registry, stored_access_keys
+from service.identity.access_key_registry import Change, Revoked, Rotated, Successor
 from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, LIFETIME_MAX_US, NewAccessKey
 from service.identity.access_keys import MintedAccessKey, mint
 from service.identity.identities import Identities
 from service.identity.principal import Principal
+from service.identity.request_names import RequestName
 from service.identity.scopes import ADMIN
+from service.identity.seals import Seals
+from service.identity.stored_access_keys import StoredAccessKey
 from service.servicers.asking import credential_place_of, day_of, operator_of, page_token_of, require_valid
-from service.snapshot import Snapshot
 from service.validation import (
     Violation,
     ViolationReason,
@@ -75,7 +79,7 @@ class AccessKeyServicer:
         if request.team not in call.snapshot.policies:
             raise TeamUnknown(request.team)
         expires_at_us = await self._expiry(request.expire_time)
-        minted = _minted(call.snapshot)
+        minted = _minted(call, request.request_id, _content(request))
         new = NewAccessKey(
             id=minted.id,
             digest=minted.digest,
@@ -87,7 +91,8 @@ class AccessKeyServicer:
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
-        stored: StoredAccessKey = await self._books.change(access_key_registry.create(new, operator_of(call).principal))
+        work = access_key_registry.create(new, _change(call, request.request_id))
+        stored: StoredAccessKey = await self._books.change(work)
         await self._identities.catch_up()
         response = CreateAccessKeyResponse(secret=minted.access_key)
         _fill(response.access_key, stored)
@@ -98,7 +103,7 @@ class AccessKeyServicer:
         require_valid(violations_of_list_access_keys(request))
         page = await self._books.read(
             functools.partial(
-                access_key_registry.list_access_keys,
+                stored_access_keys.list_access_keys,
                 team=request.team,
                 state=_STATE_NAMES.get(request.state, ""),
                 keys_max=request.page_size or KEYS_DEFAULT,
@@ -114,13 +119,18 @@ class AccessKeyServicer:
         """Makes an access key that may do what another one may, and shows it."""
         call = current_call()
         require_valid(violations_of_rotate_access_key(request))
-        _require_may_have(call, await self._books.read(lambda tx: access_key_registry.one(tx, request.id)))
+        key = await self._books.read(lambda tx: stored_access_keys.one(tx, request.id))
+        _require_may_have(call, key)
         expires_at_us = await self._expiry(request.expire_time) if request.HasField("expire_time") else None
+        is_granted = ADMIN in call.caller.scopes
+        if not is_granted and expires_at_us is not None:
+            _require_granted(key, expires_at_us)
         overlap_s = request.overlap_seconds if request.HasField("overlap_seconds") else OVERLAP_DEFAULT_S
-        minted = _minted(call.snapshot)
-        successor = Successor(minted.id, minted.digest, minted.pepper_version, expires_at_us)
+        minted = _minted(call, request.request_id, ("rotate", request.id, overlap_s, _time(request)))
+        successor = Successor(minted, expires_at_us, is_granted=is_granted)
+        change = _change(call, request.request_id)
         rotated: Rotated = await self._books.change(
-            access_key_registry.rotate(request.id, successor, overlap_s * 1_000_000, operator_of(call).principal)
+            access_key_registry.rotate(request.id, successor, overlap_s * 1_000_000, change)
         )
         await self._identities.catch_up()
         response = RotateAccessKeyResponse(secret=minted.access_key)
@@ -132,11 +142,15 @@ class AccessKeyServicer:
         """Ends an access key."""
         call = current_call()
         require_valid(violations_of_revoke_access_key(request))
-        work = access_key_registry.revoke(request.id, operator_of(call, request.note))
-        stored: StoredAccessKey = await self._books.change(work)
+        by = operator_of(call, request.note)
+        work = access_key_registry.revoke(request.id, by, with_successors=request.with_successors)
+        revoked: Revoked = await self._books.change(work)
+        self._identities.revoked(revoked.key.id, *(stored.id for stored in revoked.successors if stored.revoked_at_us))
         await self._identities.catch_up()
         response = RevokeAccessKeyResponse()
-        _fill(response.access_key, stored)
+        _fill(response.access_key, revoked.key)
+        for stored in revoked.successors:
+            _fill(response.successors.add(), stored)
         return response
 
     async def _expiry(self, time: Timestamp) -> int:
@@ -178,11 +192,40 @@ def _is_wider(key: StoredAccessKey, caller: Principal) -> bool:
     return cap is not None and (key.max_tokens_per_call is None or key.max_tokens_per_call > cap)
 
 
-def _minted(snapshot: Snapshot) -> MintedAccessKey:
-    if not snapshot.peppers:
+def _require_granted(key: StoredAccessKey, expires_at_us: int) -> None:
+    """Who has not the scope `admin` lets no key live longer than an operator has let the first of its line.
+
+    Raises:
+        RequestInvalid: They ask for more.
+    """
+    if expires_at_us > key.grant_expires_at_us:
+        until = datetime.datetime.fromtimestamp(key.grant_expires_at_us / 1e6, datetime.UTC)
+        bounds = f"must be at most {until:%Y-%m-%dT%H:%M:%SZ}, until when an operator let this key live"
+        raise RequestInvalid([Violation("expire_time", ViolationReason.OUT_OF_RANGE, bounds)])
+
+
+def _minted(call: Call, request_id: str, content: tuple[Any, ...]) -> MintedAccessKey:
+    peppers = call.snapshot.peppers
+    if not peppers:
         message = "there are no access keys here: the config names no pepper"
         raise Refused(reasons.ERROR_REASON_ACCESS_KEYS_OFF, message, {})
-    return mint(snapshot.loaded.config.environment, snapshot.peppers)
+    named = RequestName(call.caller, request_id, content) if request_id else None
+    return mint(call.snapshot.loaded.config.environment, peppers, call.snapshot.pepper_version, named)
+
+
+def _content(request: CreateAccessKeyRequest) -> tuple[Any, ...]:
+    return (
+        "create", request.team, request.name, sorted(request.scopes), sorted(request.models),
+        request.max_tokens_per_call, _time(request),
+    )  # fmt: skip
+
+
+def _time(request: CreateAccessKeyRequest | RotateAccessKeyRequest) -> int:
+    return request.expire_time.ToNanoseconds()
+
+
+def _change(call: Call, request_id: str) -> Change:
+    return Change(operator_of(call).principal, Seals(call.snapshot.peppers), request_id)
 
 
 def _fill(told: AccessKey, stored: StoredAccessKey) -> None:
@@ -199,3 +242,4 @@ def _fill(told: AccessKey, stored: StoredAccessKey) -> None:
     told.last_used_day = day_of(stored.last_used_day)
     told.created_by = stored.created_by
     told.replaced_by = stored.replaced_by
+    told.grant_expire_time.FromMicroseconds(stored.grant_expires_at_us)

@@ -13,7 +13,7 @@ from cohort.v1.budget_pb2 import (
 )
 from service.books.books import Books
 from service.books.errors import TeamUnknown
-from service.books.listing import Listed, Place, Wanted, list_records
+from service.books.listing import Listed, RecordPlace, Wanted, list_records
 from service.books.records import Kind
 from service.call import Call, current_call
 from service.context import Context
@@ -85,7 +85,7 @@ class AdminServicer:
             reason=request.reason,
             newest_first=request.newest_first,
         )
-        after = Place(*place_of(request.page_token, (int, str, int))) if request.page_token else None
+        after = RecordPlace(*place_of(request.page_token, (int, str, int))) if request.page_token else None
         records_max = request.page_size or RECORDS_DEFAULT
         page = await self._books.read(
             functools.partial(list_records, wanted=wanted, records_max=records_max, after=after)

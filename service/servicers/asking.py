@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from service.books.operations import Operator
 from service.call import Call
 from service.errors import RequestInvalid, ScopeMissing
-from service.identity.place import FIRST, Place
+from service.identity.place import FIRST, CredentialPlace
 from service.identity.scopes import ADMIN
 from service.validation import Violation, ViolationReason
 
@@ -64,13 +64,13 @@ def operator_of(call: Call, note: str = "") -> Operator:
     return Operator(f"{call.caller.team}/{call.caller.name}", note)
 
 
-def credential_place_of(page_token: str) -> Place:
+def credential_place_of(page_token: str) -> CredentialPlace:
     """Where the page before ended, in a list of access keys or service accounts; `FIRST` without a token.
 
     Raises:
         RequestInvalid: It is no token of this RPC.
     """
-    return Place(*place_of(page_token, (str, str, int, str))) if page_token else FIRST
+    return CredentialPlace(*place_of(page_token, (str, str, int, str))) if page_token else FIRST
 
 
 def day_of(days: int) -> str:

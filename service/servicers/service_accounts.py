@@ -17,16 +17,18 @@ from service.books.errors import TeamUnknown
 from service.call import current_call
 from service.context import Context
 from service.errors import Refused
-from service.identity import account_registry
-from service.identity.account_registry import NewAccount, StoredAccount
+from service.identity import service_account_registry
 from service.identity.identities import Identities
+from service.identity.request_names import RequestName
+from service.identity.seals import Seals
+from service.identity.service_account_registry import NewServiceAccount, StoredServiceAccount
 from service.identity.service_accounts import ServiceAccounts
 from service.public_keys import public_key_of
 from service.servicers.asking import credential_place_of, day_of, operator_of, page_token_of, require_valid
 from service.validation import (
-    violations_of_create_account,
-    violations_of_list_accounts,
-    violations_of_revoke_account,
+    violations_of_create_service_account,
+    violations_of_list_service_accounts,
+    violations_of_revoke_service_account,
 )
 
 ACCOUNTS_DEFAULT = 100
@@ -51,15 +53,18 @@ class ServiceAccountServicer:
     ) -> CreateServiceAccountResponse:
         """Makes a service account for the holder of a private key."""
         call = current_call()
-        require_valid(violations_of_create_account(request))
+        require_valid(violations_of_create_service_account(request))
         if request.team not in call.snapshot.policies:
             raise TeamUnknown(request.team)
         audience, organisation = self._accounts.expected
         if organisation is None:
             message = "there are no service accounts here: the config has no identity.organisation"
             raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
+        if not call.snapshot.peppers:
+            message = "there are no service accounts here: the config names no pepper to seal them under"
+            raise Refused(reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF, message, {})
         key = public_key_of(request.public_key)
-        new = NewAccount(
+        new = NewServiceAccount(
             team=request.team,
             name=request.name,
             scopes=frozenset(request.scopes),
@@ -68,7 +73,10 @@ class ServiceAccountServicer:
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
         )
-        stored: StoredAccount = await self._books.change(account_registry.create(new, operator_of(call).principal))
+        named = RequestName(call.caller, request.request_id, ()) if request.request_id else None
+        seals = Seals(call.snapshot.peppers, call.snapshot.pepper_version)
+        work = service_account_registry.create(new, operator_of(call).principal, seals, named)
+        stored: StoredServiceAccount = await self._books.change(work)
         await self._identities.catch_up()
         response = CreateServiceAccountResponse(audience=audience, organisation=organisation)
         _fill(response.service_account, stored)
@@ -76,10 +84,10 @@ class ServiceAccountServicer:
 
     async def ListServiceAccounts(self, request: ListServiceAccountsRequest, _: Context) -> ListServiceAccountsResponse:
         """Lists service accounts."""
-        require_valid(violations_of_list_accounts(request))
+        require_valid(violations_of_list_service_accounts(request))
         page = await self._books.read(
             functools.partial(
-                account_registry.list_accounts,
+                service_account_registry.list_service_accounts,
                 team=request.team,
                 accounts_max=request.page_size or ACCOUNTS_DEFAULT,
                 after=credential_place_of(request.page_token),
@@ -95,16 +103,17 @@ class ServiceAccountServicer:
     ) -> RevokeServiceAccountResponse:
         """Ends a service account and all its JWTs."""
         call = current_call()
-        require_valid(violations_of_revoke_account(request))
-        work = account_registry.revoke(request.id, operator_of(call, request.note))
-        stored: StoredAccount = await self._books.change(work)
+        require_valid(violations_of_revoke_service_account(request))
+        work = service_account_registry.revoke(request.id, operator_of(call, request.note))
+        stored: StoredServiceAccount = await self._books.change(work)
+        self._identities.revoked(stored.id)
         await self._identities.catch_up()
         response = RevokeServiceAccountResponse()
         _fill(response.service_account, stored)
         return response
 
 
-def _fill(told: ServiceAccount, stored: StoredAccount) -> None:
+def _fill(told: ServiceAccount, stored: StoredServiceAccount) -> None:
     told.id = stored.id
     told.team = stored.team
     told.name = stored.name

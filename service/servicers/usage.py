@@ -166,6 +166,6 @@ def _response(call: Call, asked: _Asked, found: _Found) -> GetUsageResponse:
         fill_budget(response.budgets.add(), team, call.snapshot.budget_of(team), found.held[team])
     fill_terms(response.terms, call.caller.team, call.snapshot)
     if report.has_more:
-        place = (asked.after + len(report.rows), window.start_us, window.end_us, asked.fingerprint)
+        place = (asked.after + len(response.rows), window.start_us, window.end_us, asked.fingerprint)
         response.next_page_token = page_token_of(place)
     return response

@@ -60,7 +60,7 @@ class Script(Generic[T]):
 
 
 class Database(Protocol):
-    """One database: its only writer, and readers beside it."""
+    """One database: its only writer, readers beside it, and one reader more for glances."""
 
     @property
     def engine(self) -> Literal["sqlite", "postgres"]:
@@ -100,6 +100,17 @@ class Database(Protocol):
 
     async def read(self, work: Work[T]) -> T:
         """Runs *work* on a snapshot that nothing changes, on a connection of its own; never waits for the writer.
+
+        Raises:
+            DatabaseUnavailable: The database cannot be read now.
+            StorageError: A statement that it refuses, such as one that writes.
+        """
+        ...
+
+    async def glance(self, work: Work[T]) -> T:
+        """Does what `read` does, on a connection of its own: it waits for other glances only, never for a read.
+
+        For what is little and must not be late, however many reports are being read.
 
         Raises:
             DatabaseUnavailable: The database cannot be read now.

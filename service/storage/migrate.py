@@ -20,6 +20,7 @@ _PREPARE = {
 _CREATE = """CREATE TABLE IF NOT EXISTS schema_version
   (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at_us BIGINT NOT NULL)"""
 _VERSION = "SELECT COALESCE(MAX(version), 0) FROM schema_version"
+_FOR_SQLITE = re.compile(r"/\* SQLite: (.*?) \*/")
 _RECORD = "INSERT INTO schema_version (version, name, applied_at_us) VALUES ($1, $2, clock_us())"
 _LOCK_TIMEOUT_S = 60.0
 """How long a replica waits for another one's migration."""
@@ -74,7 +75,7 @@ async def migrate(database: Database, steps: tuple[Migration, ...] | None = None
             if version >= step.version:
                 return False
             for statement in step.statements:
-                await transaction.fetch(statement)
+                await transaction.fetch(_for_engine(statement, database.engine))
             await transaction.fetch(_RECORD, step.version, step.name)
             return True
 
@@ -95,3 +96,8 @@ async def _version(database: Database) -> int:
 def _statements(text: str) -> tuple[str, ...]:
     """The statements of a file: each ends with a semicolon at the end of a line."""
     return tuple(part.strip() for part in re.split(r";[ \t]*$", text, flags=re.MULTILINE) if part.strip())
+
+
+def _for_engine(statement: str, engine: str) -> str:
+    """The statement with what its comments hold for SQLite, which to any other engine are comments."""
+    return _FOR_SQLITE.sub(r"\1", statement) if engine == "sqlite" else statement

@@ -1,17 +1,17 @@
-"""PostgreSQL: one writer connection, readers beside it, each opened when it is needed.
+"""PostgreSQL: one writer connection, readers beside it.
 
 A transaction that was asked for runs in the writer's own task, so that no caller who leaves can cut it in two.
 Nothing is tried twice here: whoever asks again has a lost connection opened anew.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from service.storage.database import Script, Transaction, Work
-from service.storage.errors import CommitUncertain, DatabaseUnavailable
-from service.storage.postgres_connection import LOCK_TIMEOUT_S, Link, connect_reader, connect_writer
+from service.storage.errors import DatabaseUnavailable
+from service.storage.postgres_connection import LOCK_TIMEOUT_S, Link, connect_writer
+from service.storage.postgres_readers import Readers
 from service.storage.postgres_transaction import PostgresTransaction, run_script
 
 T = TypeVar("T")
@@ -21,8 +21,6 @@ READERS_MAX = 2
 WRITE_TIMEOUT_S = 5.0
 """A transaction that takes longer has met a server that hangs: its connection is cut. Locks are waited for on top."""
 READ_TIMEOUT_S = 120.0
-CLOSE_TIMEOUT_S = 5.0
-"""Reads that take longer when the database is closed are cut off."""
 LONG_READ_TIMEOUT_S = 24 * 3600.0
 """In a process that only reads: it verifies or exports all there is, in one snapshot."""
 
@@ -51,9 +49,9 @@ class PostgresDatabase:
         self._write_timeout_s = write_timeout_s
         self.warnings: Sequence[str] = ()
         self._writer: Link | None = None
-        self._readers: list[Link] = []
-        self._readers_at_work: set[Link] = set()
-        self._reading = asyncio.Semaphore(READERS_MAX)
+        limit_s = LONG_READ_TIMEOUT_S if read_only else READ_TIMEOUT_S
+        self._readers = Readers(url, password, READERS_MAX, limit_s)
+        self._glancers = Readers(url, password, 1, limit_s)
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -65,7 +63,7 @@ class PostgresDatabase:
             DatabaseUnavailable: It cannot be reached, or must not keep the books.
         """
         if self._read_only:
-            self._readers.append(await connect_reader(self._url, self._password))
+            await self._readers.open()
         else:
             await self._connected_writer()
             self._task = asyncio.create_task(self._write())
@@ -88,15 +86,10 @@ class PostgresDatabase:
         return await done
 
     async def read(self, work: Work[T]) -> T:
-        async with self._reader() as link:
-            limit_s = LONG_READ_TIMEOUT_S if self._read_only else READ_TIMEOUT_S
-            watch = asyncio.get_running_loop().call_later(limit_s, link.connection.terminate)
-            try:
-                return await PostgresTransaction(link).run(work)
-            except CommitUncertain as error:  # there was nothing to commit
-                raise DatabaseUnavailable(str(error)) from error
-            finally:
-                watch.cancel()
+        return await self._readers.read(work)
+
+    async def glance(self, work: Work[T]) -> T:
+        return await self._glancers.read(work)
 
     async def now_us(self) -> int:
         async def ask(transaction: Transaction) -> int:
@@ -111,48 +104,15 @@ class PostgresDatabase:
         self._closed = True
         if self._task is not None:
             self._jobs.put_nowait(None)
+        await asyncio.gather(self._readers.close(), self._glancers.close())
+        if self._task is not None:
             await self._task
-        cutting = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut_off_readers)
-        for _ in range(READERS_MAX):  # each reader's turn, so that nobody reads any more
-            await self._reading.acquire()
-        cutting.cancel()
-        for link in (self._writer, *self._readers):
-            if link is not None:
-                await link.close()
-
-    def _cut_off_readers(self) -> None:
-        for link in self._readers_at_work:
-            link.connection.terminate()
+        if self._writer is not None:
+            await self._writer.close()
 
     def _require_open(self) -> None:
         if self._closed:
             raise DatabaseUnavailable("The database is closed")
-
-    @contextlib.asynccontextmanager
-    async def _reader(self) -> AsyncIterator[Link]:
-        """A connection for reading, which comes back unless it was lost or its reader was cancelled."""
-        self._require_open()
-        async with self._reading:
-            self._require_open()
-            link = self._idle_reader() or await connect_reader(self._url, self._password)
-            self._readers_at_work.add(link)
-            try:
-                yield link
-            except asyncio.CancelledError:  # perhaps in the middle of a statement
-                link.connection.terminate()
-                raise
-            finally:
-                self._readers_at_work.remove(link)
-                if not link.connection.is_closed():
-                    self._readers.append(link)
-
-    def _idle_reader(self) -> Link | None:
-        """A connection of an earlier reader, unless the server has closed it meanwhile."""
-        while self._readers:
-            link = self._readers.pop()
-            if not link.connection.is_closed():
-                return link
-        return None
 
     async def _connected_writer(self) -> Link:
         if self._writer is None or self._writer.connection.is_closed():

@@ -1,4 +1,4 @@
-"""SQLite in one file, for one process: a writer that alone checkpoints, and a reader beside it, each in its thread.
+"""SQLite in one file, for one process: a writer that alone checkpoints, and readers beside it, each in its thread.
 
 An acknowledged transaction survives a power failure (WAL, synchronous=FULL). After a COMMIT that failed at the disk
 the writer is not trusted any more: it is closed without another fsync, and opened anew for the next transaction.
@@ -56,9 +56,10 @@ class SqliteDatabase:
         self._clock_us = clock_us
         self._lock = None if read_only else FileLock(path)
         self._writer = _Session(functools.partial(connect, path, clock_us, writes=True, vfs=vfs), writes=True)
-        self._reader = _Session(functools.partial(connect, path, clock_us, writes=False, vfs=vfs), writes=False)
         self._writer_thread = Worker("sqlite-writer", self._writer.checkpoint_if_due)
-        self._reader_thread = Worker("sqlite-reader")
+        connect_reader = functools.partial(connect, path, clock_us, writes=False, vfs=vfs)
+        self._reader, self._glancer = (_Session(connect_reader, writes=False) for _ in range(2))
+        self._reader_thread, self._glancer_thread = Worker("sqlite-reader"), Worker("sqlite-glancer")
 
     async def open(self) -> None:
         """Opens the file, and makes it if it is not there.
@@ -90,11 +91,15 @@ class SqliteDatabase:
     async def read(self, work: Work[T]) -> T:
         return await self._reader_thread.run(functools.partial(self._reader.run, work))
 
+    async def glance(self, work: Work[T]) -> T:
+        return await self._glancer_thread.run(functools.partial(self._glancer.run, work))
+
     async def now_us(self) -> int:
         return self._clock_us()
 
     async def close(self) -> None:
         await self._reader_thread.close(self._reader.close)
+        await self._glancer_thread.close(self._glancer.close)
         await self._writer_thread.close(self._writer.close)  # last, for it takes the log into the file
         if self._lock is not None:
             self._lock.give_back()

@@ -76,7 +76,7 @@ def _shape_of(exc_info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
 
 
 class CallLog:
-    """Writes one line per call, and one more when an attempt outlived its caller.
+    """Writes the line of a call, and one more when an attempt outlived its caller.
 
     The line holds who, what, how it ended and what Cohere billed; never content, never a credential. Text that
     comes from outside is made `recordable`, and JSON escapes what is left to escape.

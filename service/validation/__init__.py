@@ -16,9 +16,9 @@ from service.validation.embed import violations_of_embed
 from service.validation.input_size import input_bytes
 from service.validation.rerank import violations_of_rerank
 from service.validation.service_accounts import (
-    violations_of_create_account,
-    violations_of_list_accounts,
-    violations_of_revoke_account,
+    violations_of_create_service_account,
+    violations_of_list_service_accounts,
+    violations_of_revoke_service_account,
 )
 from service.validation.teams import violations_of_get_team, violations_of_list_teams
 from service.validation.usage import violations_of_get_usage, violations_of_usage_window
@@ -32,17 +32,17 @@ __all__ = [
     "violations_of_adjust_budget",
     "violations_of_chat",
     "violations_of_create_access_key",
-    "violations_of_create_account",
+    "violations_of_create_service_account",
     "violations_of_embed",
     "violations_of_get_team",
     "violations_of_get_usage",
     "violations_of_list_access_keys",
-    "violations_of_list_accounts",
     "violations_of_list_audit",
+    "violations_of_list_service_accounts",
     "violations_of_list_teams",
     "violations_of_rerank",
     "violations_of_revoke_access_key",
-    "violations_of_revoke_account",
+    "violations_of_revoke_service_account",
     "violations_of_rotate_access_key",
     "violations_of_set_frozen",
     "violations_of_usage_window",

@@ -8,7 +8,7 @@ from cohort.v1.access_key_pb2 import (
     RotateAccessKeyRequest,
 )
 from service.validation import grants
-from service.validation.rules import Rules
+from service.validation.rules import PASSES, Rules
 from service.validation.values import line, name, whole, word
 from service.validation.violation import Findings, Violation, ViolationReason, collect
 from service.validation.windows import page_token, timestamp
@@ -53,6 +53,7 @@ _CREATE = Rules.of(
         "models": grants.models,
         "max_tokens_per_call": grants.max_tokens,
         "expire_time": timestamp,
+        "request_id": grants.request_id,
     },
     required=("team", "name", "scopes", "expire_time"),
 )
@@ -62,7 +63,16 @@ _LIST = Rules.of(
 )
 _ROTATE = Rules.of(
     RotateAccessKeyRequest,
-    {"id": name(ID_CHARS_MAX), "overlap_seconds": whole(0, OVERLAP_S_MAX), "expire_time": timestamp},
+    {
+        "id": name(ID_CHARS_MAX),
+        "overlap_seconds": whole(0, OVERLAP_S_MAX),
+        "expire_time": timestamp,
+        "request_id": grants.request_id,
+    },
     required=("id",),
 )
-_REVOKE = Rules.of(RevokeAccessKeyRequest, {"id": name(ID_CHARS_MAX), "note": line(NOTE_CHARS_MAX)}, required=("id",))
+_REVOKE = Rules.of(
+    RevokeAccessKeyRequest,
+    {"id": name(ID_CHARS_MAX), "note": line(NOTE_CHARS_MAX), "with_successors": PASSES},
+    required=("id",),
+)

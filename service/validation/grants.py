@@ -6,11 +6,12 @@ from typing import get_args
 
 from service.config.values import Scope
 from service.validation.rules import Rule
-from service.validation.values import count, model, whole
+from service.validation.values import count, model, name, whole
 from service.validation.violation import Findings, ViolationReason
 
 MODELS_MAX = 100
 MAX_TOKENS_MAX = 1_000_000
+REQUEST_ID_CHARS_MAX = 100
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _SCOPES = frozenset(get_args(Scope))
@@ -35,6 +36,7 @@ def models(findings: Findings, field: str, value: Sequence[str]) -> None:
 
 
 max_tokens = whole(1, MAX_TOKENS_MAX)
+request_id = name(REQUEST_ID_CHARS_MAX)
 
 
 def _items(findings: Findings, field: str, value: Sequence[str], items_max: int, rule: Rule) -> None:

@@ -17,17 +17,17 @@ NOTE_CHARS_MAX = 500
 ID_CHARS_MAX = 64
 
 
-def violations_of_create_account(request: CreateServiceAccountRequest) -> list[Violation]:
+def violations_of_create_service_account(request: CreateServiceAccountRequest) -> list[Violation]:
     """Returns all violations, in the order of the fields; none if *request* may be carried out."""
     return collect(lambda findings, checked: _CREATE.check(findings, "", checked), request)
 
 
-def violations_of_list_accounts(request: ListServiceAccountsRequest) -> list[Violation]:
+def violations_of_list_service_accounts(request: ListServiceAccountsRequest) -> list[Violation]:
     """Returns all violations, in the order of the fields; none if *request* may be answered."""
     return collect(lambda findings, checked: _LIST.check(findings, "", checked), request)
 
 
-def violations_of_revoke_account(request: RevokeServiceAccountRequest) -> list[Violation]:
+def violations_of_revoke_service_account(request: RevokeServiceAccountRequest) -> list[Violation]:
     """Returns all violations, in the order of the fields; none if *request* may be carried out."""
     return collect(lambda findings, checked: _REVOKE.check(findings, "", checked), request)
 
@@ -48,6 +48,7 @@ _CREATE = Rules.of(
         "models": grants.models,
         "max_tokens_per_call": grants.max_tokens,
         "public_key": _public_key,
+        "request_id": grants.request_id,
     },
     required=("team", "name", "scopes", "public_key"),
 )

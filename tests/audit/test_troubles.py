@@ -64,6 +64,9 @@ class Troubled:
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await self._database.read(work)
 
+    async def glance(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return await self._database.glance(work)
+
     async def now_us(self) -> int:
         return await self._database.now_us()
 

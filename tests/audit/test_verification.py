@@ -170,8 +170,8 @@ async def test_a_value_of_another_type_is_found(table: str, column: str, value: 
     """SQLite takes it."""
 
     async def spoil(scene: Scene) -> list[str]:
-        where = f"rowid = (SELECT MAX(rowid) FROM {table})"
-        await scene.sql(f"UPDATE {table} SET {column} = $1 WHERE {where}", value)
+        ((key,),) = await scene.sql("SELECT group_concat(name) FROM pragma_table_info($1) WHERE pk > 0", table)
+        await scene.sql(f"UPDATE {table} SET {column} = $1 WHERE ({key}) = (SELECT {key} FROM {table} LIMIT 1)", value)
         _, findings = await scene.verified()
         return [finding.kind for finding in findings]
 

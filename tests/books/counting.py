@@ -53,6 +53,10 @@ class CountingDatabase:
         self.reads += 1
         return await self._database.read(work)
 
+    async def glance(self, work: Work[T]) -> T:
+        self.reads += 1
+        return await self._database.glance(work)
+
     async def now_us(self) -> int:
         self.reads += 1
         return await self._database.now_us()

@@ -143,6 +143,9 @@ class ScriptedDatabase:
             raise DatabaseUnavailable("down")
         return await work(SqliteTransaction(self.cursor))
 
+    async def glance(self, work: Work[T]) -> T:
+        return await self.read(work)
+
     async def now_us(self) -> int:
         return self._now_us()
 

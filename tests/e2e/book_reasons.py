@@ -22,7 +22,8 @@ from service.quote import quote_of
 from tests.e2e.cohort_service import Cohort
 from tests.e2e.reason_cases import reaches
 from tests.e2e.requests import Refusal, chat, refused, until
-from tests.unit.identity.account_tokens import ORGANISATION, Account, pem_of
+from tests.identity.issuers.fake_issuer import fake_issuer
+from tests.identity.issuers.signing import claims, ec_key
 
 C = grpc.StatusCode
 LIMIT = 1000 * 1_000_000_000
@@ -219,16 +220,17 @@ async def _rotated_before(service: Cohort) -> Refusal:
     return refusal
 
 
-@reaches("ACCESS_KEYS_OFF", C.FAILED_PRECONDITION, more=f'[identity]\norganisation = "{ORGANISATION}"\n')
+@reaches("ACCESS_KEYS_OFF", C.FAILED_PRECONDITION)
 async def _no_pepper(service: Cohort) -> Refusal:
-    operator = Account()
-    account = CreateServiceAccountRequest(team="demo", name="ops", scopes=["admin"], public_key=pem_of(operator.key))
-    made = await service.admin.CreateServiceAccount(account, metadata=service.key("admin"))
-    operator.id = made.service_account.id
-    text = service.config_file.read_text()
-    service.config_file.write_text(text.replace('[peppers]\n1 = "file:pepper"', "[peppers]"))
-    assert service.service.reloader.reload()
-    request = CreateAccessKeyRequest(team="demo", name="indexer", scopes=["chat"])
-    request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
-    bearer = (("authorization", f"Bearer {operator.token(scopes=['admin'])}"),)
-    return await refused(service.admin.CreateAccessKey(request, metadata=bearer))
+    key = ec_key()
+    async with fake_issuer(key) as issuer:
+        text = service.config_file.read_text().replace('[peppers]\n1 = "file:pepper"', "[peppers]")
+        service.config_file.write_text(
+            f'{text}\n[identity.issuers.company]\nissuer = "{issuer.url}"\nprivate_addresses = true\n'
+            'algorithms = ["ES256"]\nscopes = { operate = ["admin"] }\n'
+        )
+        assert service.service.reloader.reload()
+        request = CreateAccessKeyRequest(team="demo", name="indexer", scopes=["chat"])
+        request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
+        bearer = (("authorization", f"Bearer {key.sign(claims(issuer.url, team='demo', scope='operate'))}"),)
+        return await refused(service.admin.CreateAccessKey(request, metadata=bearer))

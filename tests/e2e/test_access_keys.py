@@ -1,6 +1,7 @@
 """Access keys on running services: from the command that makes one to the call that it pays for, and its end."""
 
 import asyncio
+import datetime
 import hashlib
 import sqlite3
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from cohort.v1.access_key_pb2 import CreateAccessKeyRequest, RevokeAccessKeyRequest
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
+from cohort.v1.get_usage_pb2 import GetUsageRequest
 from service import config
 from service.cli import main
 from service.identity import access_keys
@@ -20,6 +22,7 @@ from service.server import running
 from tests.e2e.cohort_service import CAP, Cohort, cohort
 from tests.e2e.requests import chat, embed, refused
 from tests.e2e.test_operators import operate
+from tests.key_tables import access_key_lines
 
 REPLICAS_AGREE_S = 2.0
 
@@ -89,7 +92,8 @@ async def test_the_first_key_makes_the_others(tmp_path: Path, capfd: pytest.Capt
         flags = ["--target", f"127.0.0.1:{service.port}", "--access-key-file", str(tmp_path / "ada.key")]
         words = ["--team", "demo", "--name", "indexer", "--scopes", "usage:read"]
         assert await asyncio.to_thread(main, ["keys", "create", *words, *flags]) == 0
-        (tmp_path / "indexer.key").write_text(capfd.readouterr().out.splitlines()[-1])
+        (made,) = (line for line in capfd.readouterr().out.splitlines() if line.startswith("cohort_"))  # amid the log
+        (tmp_path / "indexer.key").write_text(made)
         flags[-1] = str(tmp_path / "indexer.key")
         assert await asyncio.to_thread(main, ["usage", *flags]) == 0
         assert await asyncio.to_thread(main, argv) == 2
@@ -147,7 +151,8 @@ async def test_a_row_that_somebody_wrote_into_the_database_lets_nobody_in(tmp_pa
     database = sqlite3.connect(tmp_path / "cohort.db")
     database.execute(
         "INSERT INTO access_key SELECT ?, ?, pepper_version, team, name, scopes, models, max_tokens_per_call, "
-        "created_at_us, created_by, expires_at_us, 0, '', 0 FROM access_key WHERE name = 'admin'",
+        "created_at_us, created_by, expires_at_us, grant_expires_at_us, seal, 0, '', 0 FROM access_key "
+        "WHERE name = 'admin'",
         (key_id, hashlib.sha256(access_key.encode()).digest()),
     )
     database.execute("UPDATE identity_version SET version = version + 1")
@@ -161,7 +166,9 @@ async def test_a_row_that_somebody_wrote_into_the_database_lets_nobody_in(tmp_pa
         refusal = await refused(service.stub.Chat(chat(), metadata=shown(access_key)))
 
     assert refusal.reason == "CREDENTIAL_REJECTED"
-    assert service.lines()[-1]["credential_problem"] == f"wrong secret for access key {key_id}"
+    assert service.lines()[-1]["credential_problem"] == f"unknown access key {key_id}"
+    (alert,) = [line for line in map(orjson.loads, service.log.getvalue().splitlines()) if line["event"] == "alert"]
+    assert (alert["alert"], alert["level"], alert["credential_ids"]) == ("forged_credentials", "error", [key_id])
 
 
 async def test_neither_a_key_nor_its_secret_reaches_the_log_or_the_database(service: Cohort) -> None:
@@ -225,3 +232,41 @@ async def test_the_books_with_their_keys_verify(tmp_path: Path, capfd: pytest.Ca
     capfd.readouterr()
 
     assert await asyncio.to_thread(main, ["audit", "verify", "--config", str(service.config_file)]) == 0
+
+
+async def test_an_answer_that_was_lost_is_given_again_by_the_next_process(tmp_path: Path) -> None:
+    request = CreateAccessKeyRequest(team="demo", name="indexer", scopes=["usage:read"], request_id="one")
+    request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
+    async with cohort(tmp_path) as service:
+        first = await service.admin.CreateAccessKey(request, metadata=service.key("admin"))
+        admin = service.key("admin")
+    async with (
+        running(config.load(service.config_file), service.log) as again,
+        grpc.aio.insecure_channel(f"127.0.0.1:{again.port}") as channel,
+    ):
+        service.channel = channel
+        repeated = await service.admin.CreateAccessKey(request, metadata=admin)
+        await service.stub.GetUsage(GetUsageRequest(), metadata=shown(repeated.secret))
+
+    assert repeated == first
+
+
+async def test_a_config_with_keys_of_its_own_serves_once_they_are_imported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with cohort(tmp_path) as service:
+        pass
+    access_key, lines = access_key_lines("demo", "old", ["usage:read"])
+    service.config_file.write_text(f"{service.config_file.read_text()}\n# ours\n{lines}")
+    argv = ["--config", str(service.config_file)]
+    assert await asyncio.to_thread(main, ["serve", *argv]) == 2
+    assert "`cohort keys import`" in capfd.readouterr().err
+    assert await asyncio.to_thread(main, ["keys", "import", *argv]) == 0
+
+    async with (
+        running(config.load(service.config_file), service.log) as again,
+        grpc.aio.insecure_channel(f"127.0.0.1:{again.port}") as channel,
+    ):
+        service.channel = channel
+        await service.stub.GetUsage(GetUsageRequest(), metadata=shown(access_key))
+    assert "# ours" in service.config_file.read_text()

@@ -21,6 +21,7 @@ from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, RevokeSer
 from tests.e2e.cohort_service import Cohort, cohort
 from tests.e2e.requests import chat, embed, refused
 from tests.e2e.test_operators import operate
+from tests.identity.scene import each_refusal_stands_alone
 from tests.unit.identity.account_tokens import Account, pem_of
 
 ORGANISATION = "example"
@@ -56,6 +57,7 @@ async def test_the_commands_lead_to_a_call_and_its_record(
     words = ["--team", "demo", "--name", "indexer", "--scopes", "chat,embed", "--algorithm", algorithm]
     assert await operate(service, "service-accounts", "create", *words) == 0
     file = service.folder / "service-account.json"
+    file.touch(0o600)
     file.write_text(capfd.readouterr().out)
     token = ServiceAccount.from_file(file).token(["chat"], 600)
 
@@ -148,7 +150,10 @@ BAD: dict[str, tuple[Callable[[Account], str], str]] = {
 }
 
 
-async def test_every_bad_token_gets_one_answer_and_its_own_word_in_the_log(service: Cohort) -> None:
+async def test_every_bad_token_gets_one_answer_and_its_own_word_in_the_log(
+    service: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each_refusal_stands_alone(monkeypatch)
     account = await created(service)
     answers = set()
     told: dict[str, str] = {}

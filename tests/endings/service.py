@@ -178,7 +178,8 @@ class Service:
         self.budget = BudgetTerms(limit_nanos, UTC)
         self.alerted: list[str] = []
         self.refusals = Refusals()
-        self.audit = AuditInterceptor(CallLog(LogStream(io.BytesIO())), self.books, self.refusals)
+        self.log = io.BytesIO()
+        self.audit = AuditInterceptor(CallLog(LogStream(self.log)), self.books, self.refusals)
         self.drain = Drain(DRAIN_S, self.audit.drained)
         alerts = Alerts(lambda kind, _: self.alerted.append(kind), lambda: dear_nanos)
         attempts = Attempts(

@@ -18,13 +18,13 @@ from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.content import ContentHasher
 from service.books.entries import UTC
-from service.books.refusals import RECORDS_MAX
+from service.books.refusals import RECORDS_MAX, SOURCES_MAX, TEAM_RECORDS_MAX
 from service.snapshot import BudgetTerms, Snapshot
 from service.storage.database import Database
 from tests.books.making import admission, settlement
 from tests.books.oracle import Tables, require_sound
 from tests.books.scripted import START_US, Scene, in_simulated_time
-from tests.endings.service import Service
+from tests.endings.service import TEAM, Service
 
 SECOND_US = 1_000_000
 CALL_US_MAX = 900 * SECOND_US
@@ -84,6 +84,67 @@ async def test_a_flood_of_refused_credentials_is_few_records_and_counts_in_full(
     assert {made.got for made in service.made} == {("UNAUTHENTICATED", "CREDENTIAL_MISSING")}
     assert set(raised) == {"refused_credentials"}
     assert 1 <= len(raised) <= 8
+
+
+@in_simulated_time
+async def test_a_flood_from_addresses_without_number_is_few_records_and_lines_and_counts_in_full() -> None:
+    """Each refusal is of an address of its own; one team's own refusals go on meanwhile, and are told apart."""
+    service = await Service.new(limit_nanos=0)
+    raised: list[str] = []
+    kept = bookkeeping_of(service.scene, Alerts(lambda kind, _: raised.append(kind), lambda: 1))
+    kept.refusals = service.audit._refusals = service.refusals
+    with capture_logs() as logs:
+        async with kept_house(kept):
+            for number in range(FLOOD):
+                if number % 100 == 0:
+                    await asyncio.sleep(0.05)
+                    service.begin()
+                service.begin(known=False, peer_name=f"ipv4:192.{number >> 16}.{number >> 8 & 255}.{number & 255}:1")
+            await asyncio.wait([made.task for made in service.made])
+            await asyncio.sleep(2.0)
+    await service.scene.committer.close(5.0)
+    tables = await require_sound(service.database)
+
+    strangers = Counter(
+        row["at_us"] // SECOND_US for row in tables["audit"] if row["kind"] == "answer" and not row["team"]
+    )
+    flooded = [notice for notice in notices(tables) if notice["event"] == "refusals_aggregated"]
+    lines = [orjson.loads(line) for line in service.log.getvalue().splitlines()]
+    told = [line for line in logs if line["event"] == "refusals_aggregated"]
+    calls = {row["team"]: row["calls"] for row in tables["usage_day"]}
+    assert max(strangers.values()) <= 2 * TEAM_RECORDS_MAX  # seconds of the house lie across those
+    assert sum(strangers.values()) <= 7 * TEAM_RECORDS_MAX
+    assert len(flooded) <= 14  # one of strangers and one of the team each second
+    assert all(len(notice["sources"]) <= SOURCES_MAX + 1 for notice in flooded)
+    assert calls == {"": FLOOD, TEAM: FLOOD // 100}
+    assert sum(line.get("team") == TEAM for line in lines) == FLOOD // 100
+    assert sum("team" not in line for line in lines) == sum(strangers.values())
+    assert sum(sum(line["counts"].values()) for line in told) == FLOOD - sum(strangers.values())
+    assert set(raised) == {"refused_credentials"}
+    assert 1 <= len(raised) <= 8
+
+
+@in_simulated_time
+async def test_refusals_of_a_flood_while_the_books_are_away_are_told_when_they_are_back() -> None:
+    service = await Service.new()
+    kept = bookkeeping_of(service.scene, Alerts(lambda *_: None, lambda: 1))
+    kept.refusals = service.audit._refusals = service.refusals
+    async with kept_house(kept):
+        await asyncio.sleep(0.5)
+        service.scene.database.is_down = True
+        for _ in range(20):
+            for number in range(100):
+                service.begin(known=False, peer_name=f"ipv4:192.0.2.{number}:1")
+            await asyncio.sleep(1.0)
+        service.scene.database.is_down = False
+        await asyncio.sleep(5.0)
+    await service.scene.committer.close(5.0)
+    tables = await require_sound(service.database)
+
+    (told,) = [notice for notice in notices(tables) if notice["event"] == "refusals_aggregated"]
+    assert 2_000 - 2 * TEAM_RECORDS_MAX <= sum(told["counts"].values()) <= 2_000
+    assert [row["calls"] for row in tables["usage_day"]] == [sum(told["counts"].values())]
+    assert {made.got for made in service.made} == {("UNAUTHENTICATED", "CREDENTIAL_MISSING")}
 
 
 @in_simulated_time

@@ -16,10 +16,10 @@ from service.books.entries import Work
 from service.books.errors import CredentialNotActive
 from service.books.operations import Operator
 from service.identity.access_key_registry import (
-    StoredAccessKey,
+    Change,
+    Revoked,
     Successor,
     create,
-    list_access_keys,
     revoke,
     rotate,
 )
@@ -28,10 +28,13 @@ from service.identity.access_keys import mint
 from service.identity.identities import Identities
 from service.identity.place import FIRST
 from service.identity.refusals import CredentialRefused
+from service.identity.seals import Seals
+from service.identity.stored_access_keys import StoredAccessKey, list_access_keys
 from service.storage.database import Transaction
 from tests.identity.stopped_books import StoppedBooks
 
 PEPPERS = {"1": b"p" * 32}
+CHANGE = Change("platform/ada", Seals(PEPPERS))
 HOUR_US = 3_600_000_000
 
 lifetimes_us = st.sampled_from([1, HOUR_US, 24 * HOUR_US, *[365 * 24 * HOUR_US] * 3])
@@ -46,6 +49,7 @@ class Known:
     team: str
     lifetime_us: int
     expires_at_us: int
+    grant_expires_at_us: int
     revoked: bool = False
     replaced_by: str = ""
 
@@ -79,21 +83,22 @@ class KeyMachine(RuleBasedStateMachine):
 
     @rule(team=st.sampled_from(["ads", "search"]), lifetime_us=lifetimes_us)
     def make(self, team: str, lifetime_us: int) -> None:
-        minted = mint("test", PEPPERS)
+        minted = mint("test", PEPPERS, "1")
         new = NewAccessKey(
             minted.id, minted.digest, minted.pepper_version, team, "app", frozenset({"chat"}), self.now_us + lifetime_us
         )
-        stored: StoredAccessKey = self.run(self.books.change(create(new, "platform/ada")))
-        self.keys[minted.id] = Known(minted.access_key, team, lifetime_us, self.now_us + lifetime_us)
+        stored: StoredAccessKey = self.run(self.books.change(create(new, CHANGE)))
+        ends_us = self.now_us + lifetime_us
+        self.keys[minted.id] = Known(minted.access_key, team, lifetime_us, ends_us, ends_us)
         assert stored.state == "ACTIVE"
         self._done("made")
 
     @precondition(lambda self: self.keys)
-    @rule(number=which, overlap_us=st.sampled_from([0, 1, HOUR_US, 720 * HOUR_US]))
-    def rotate(self, number: int, overlap_us: int) -> None:
+    @rule(number=which, overlap_us=st.sampled_from([0, 1, HOUR_US, 720 * HOUR_US]), is_granted=st.booleans())
+    def rotate(self, number: int, overlap_us: int, is_granted: bool) -> None:  # noqa: FBT001 (drawn)
         key_id, known = self._pick(number)
-        minted = mint("test", PEPPERS)
-        work = rotate(key_id, Successor(minted.id, minted.digest, minted.pepper_version, None), overlap_us, "ci")
+        minted = mint("test", PEPPERS, "1")
+        work = rotate(key_id, Successor(minted, None, is_granted=is_granted), overlap_us, CHANGE)
         state = known.state(self.now_us)
         if state != "ACTIVE":
             with pytest.raises(CredentialNotActive) as refused:
@@ -104,18 +109,27 @@ class KeyMachine(RuleBasedStateMachine):
         self.run(self.books.change(work))
         ends_us = min(known.expires_at_us, self.now_us + overlap_us)
         self.keys[key_id] = replace(known, expires_at_us=ends_us, replaced_by=minted.id)
-        lifetime_us = known.lifetime_us
-        self.keys[minted.id] = Known(minted.access_key, known.team, lifetime_us, self.now_us + lifetime_us)
+        new_ends_us = self.now_us + known.lifetime_us
+        if not is_granted:
+            new_ends_us = min(new_ends_us, known.grant_expires_at_us)
+        granted_us = new_ends_us if is_granted else known.grant_expires_at_us
+        lifetime_us = new_ends_us - self.now_us
+        self.keys[minted.id] = Known(minted.access_key, known.team, lifetime_us, new_ends_us, granted_us)
         self._done("rotated")
 
     @precondition(lambda self: self.keys)
-    @rule(number=which)
-    def revoke(self, number: int) -> None:
-        key_id, known = self._pick(number)
-        stored: StoredAccessKey = self.run(self.books.change(revoke(key_id, Operator("platform/ada", ""))))
-        assert stored.state == "REVOKED"
-        if not known.revoked:
-            self.keys[key_id] = replace(known, revoked=True)
+    @rule(number=which, with_successors=st.booleans())
+    def revoke(self, number: int, with_successors: bool) -> None:  # noqa: FBT001 (drawn)
+        key_id, _ = self._pick(number)
+        work = revoke(key_id, Operator("platform/ada", ""), with_successors=with_successors)
+        revoked: Revoked = self.run(self.books.change(work))
+        line = self._line(key_id)
+        assert [revoked.key.id, *(key.id for key in revoked.successors)] == line
+        assert revoked.key.state == "REVOKED"
+        ended = [each for each in (line if with_successors else line[:1]) if not self.keys[each].revoked]
+        for each in ended:
+            self.keys[each] = replace(self.keys[each], revoked=True)
+        if ended:
             self._done("revoked")
 
     @rule(by_us=st.sampled_from([1, 1, HOUR_US // 2, HOUR_US, 25 * HOUR_US, 366 * 24 * HOUR_US]))
@@ -128,8 +142,9 @@ class KeyMachine(RuleBasedStateMachine):
         page = self.run(self.books.read(lambda tx: list_access_keys(tx, "", "", 1000, FIRST)))
         states = {key_id: known.state(self.now_us) for key_id, known in self.keys.items()}
         assert {key.id: key.state for key in page.keys} == states
-        assert {key.id: (key.expires_at_us, key.replaced_by) for key in page.keys} == {
-            key_id: (known.expires_at_us, known.replaced_by) for key_id, known in self.keys.items()
+        assert {key.id: (key.expires_at_us, key.grant_expires_at_us, key.replaced_by) for key in page.keys} == {
+            key_id: (known.expires_at_us, known.grant_expires_at_us, known.replaced_by)
+            for key_id, known in self.keys.items()
         }
         assert self._version() == self.first_version + self.changes
         self.run(self.identities.refresh())
@@ -146,6 +161,13 @@ class KeyMachine(RuleBasedStateMachine):
     def _version(self) -> int:
         ((version,),) = self.run(self.books.read(lambda tx: tx.fetch("SELECT version FROM identity_version")))
         return int(version)
+
+    def _line(self, key_id: str) -> list[str]:
+        """A key, and what took its place."""
+        line = [key_id]
+        while successor := self.keys[line[-1]].replaced_by:
+            line.append(successor)
+        return line
 
     def _pick(self, number: int) -> tuple[str, Known]:
         return list(self.keys.items())[number % len(self.keys)]

@@ -17,11 +17,12 @@ from service.books.books import Books
 from service.books.entries import Work
 from service.books.operations import Operator
 from service.config.values import Scope
-from service.identity import access_keys, account_registry
+from service.identity import access_keys, service_account_registry
 from service.identity.access_key_rows import NewAccessKey
-from service.identity.account_registry import NewAccount
 from service.identity.importing import import_keys
 from service.identity.scopes import SCOPES
+from service.identity.seals import Seals
+from service.identity.service_account_registry import NewServiceAccount
 from service.storage.database import Transaction
 from tests.identity.authority import Authority, Issued
 from tests.identity.issuer import CLIENT_ID, WITHDRAWN, Issuer
@@ -34,6 +35,7 @@ ORGANISATION = "acme"
 TRUST_DOMAIN = "prod.example.com"
 
 _DAY_US = 24 * 3600 * 1_000_000
+SEALS = Seals({"1": PEPPER.encode()}, "1")
 _REVOKE = "UPDATE access_key SET revoked_at_us = clock_us() WHERE id = $1"
 
 
@@ -72,6 +74,14 @@ class Minter(Protocol):
         ...
 
 
+class TokenMinter(Minter, Protocol):
+    """Makes tokens."""
+
+    def mint(self, holder: Holder, **claims: object) -> Presented:
+        """As of `Minter`; the token says *claims* as well."""
+        ...
+
+
 def bearer(credential: str) -> Presented:
     return Presented((("authorization", f"Bearer {credential}"),))
 
@@ -95,7 +105,7 @@ class AccessKeyMinter:
             )
             for holder in HOLDERS
         ]
-        await books.change(import_keys(rows, "tests"))
+        await books.change(import_keys(rows, "tests", SEALS))
         revoked = [self._made[holder][0] for holder in HOLDERS if holder.state == "revoked"]
 
         async def act(tx: Transaction) -> tuple[None, None]:
@@ -135,16 +145,16 @@ class ServiceAccountMinter:
         )
         for team in TEAMS:
             for revoked in (False, True):
-                new = NewAccount(team, "tests", frozenset(SCOPES), public.decode(), "EdDSA")
-                stored = await books.change(account_registry.create(new, "tests"))
+                new = NewServiceAccount(team, "tests", frozenset(SCOPES), public.decode(), "EdDSA")
+                stored = await books.change(service_account_registry.create(new, "tests", SEALS))
                 self.ids[team, revoked] = stored.id
                 if revoked:
-                    await books.change(account_registry.revoke(stored.id, Operator("tests", "")))
+                    await books.change(service_account_registry.revoke(stored.id, Operator("tests", "")))
 
-    def mint(self, holder: Holder) -> Presented:
+    def mint(self, holder: Holder, **claims: object) -> Presented:
         account_id = self.ids[holder.team, holder.state == "revoked"]
         ends_s = time.time() + (-60 if holder.state == "expired" else 600)
-        return bearer(self.signed(account_id, scopes=[holder.scope], exp=ends_s))
+        return bearer(self.signed(account_id, **{"scopes": [holder.scope], "exp": ends_s, **claims}))
 
     def signed(self, account_id: str, **claims: object) -> str:
         said = {
@@ -177,8 +187,9 @@ class _IssuerMinter:
             f"scopes = {{ {mapped} }}\n{more}\n"
         )
 
-    def _claims(self, holder: Holder) -> dict[str, object]:
-        return self.issuer.claims(holder.team, [holder.scope], lifetime_s=-60 if holder.state == "expired" else 600)
+    def _claims(self, holder: Holder, more: dict[str, object]) -> dict[str, object]:
+        lifetime_s = -60 if holder.state == "expired" else 600
+        return {**self.issuer.claims(holder.team, [holder.scope], lifetime_s=lifetime_s), **more}
 
 
 class IssuerJwtMinter(_IssuerMinter):
@@ -187,9 +198,9 @@ class IssuerJwtMinter(_IssuerMinter):
     def config(self, _: Path) -> str:
         return self._lines("jwts", "")
 
-    def mint(self, holder: Holder) -> Presented:
+    def mint(self, holder: Holder, **claims: object) -> Presented:
         kid = WITHDRAWN if holder.state == "revoked" else "current"
-        return bearer(self.issuer.jwt(self._claims(holder), kid=kid))
+        return bearer(self.issuer.jwt(self._claims(holder, claims), kid=kid))
 
 
 class IssuerOpaqueMinter(_IssuerMinter):
@@ -199,8 +210,8 @@ class IssuerOpaqueMinter(_IssuerMinter):
         more = f'tokens = "opaque"\nclient_id = "{CLIENT_ID}"\nclient_secret = "file:client.secret"'
         return self._lines("opaque", more)
 
-    def mint(self, holder: Holder) -> Presented:
-        return bearer(self.issuer.opaque(self._claims(holder), active=holder.state != "revoked"))
+    def mint(self, holder: Holder, **claims: object) -> Presented:
+        return bearer(self.issuer.opaque(self._claims(holder, claims), active=holder.state != "revoked"))
 
 
 class CertificateMinter:
@@ -213,6 +224,7 @@ class CertificateMinter:
             for holder in HOLDERS
             for expired in (holder.state == "expired",)
         }
+        self._twins: dict[Holder, Issued] = {}
 
     def config(self, folder: Path) -> str:
         (folder / "bundle.pem").write_bytes(self.authority.pem)
@@ -229,6 +241,12 @@ class CertificateMinter:
 
     def mint(self, holder: Holder) -> Presented:
         return Presented(certificate=self._made[holder])
+
+    def twin(self, holder: Holder) -> Presented:
+        """Another certificate with the same id and another key."""
+        if holder not in self._twins:
+            self._twins[holder] = self.authority.workload(spiffe_id(holder))
+        return Presented(certificate=self._twins[holder])
 
 
 def spiffe_id(holder: Holder) -> str:
@@ -252,6 +270,14 @@ class Minters:
             "OAuth2 JWT": self.oauth2_jwt,
             "OAuth2 opaque": self.oauth2_opaque,
             "mTLS": self.mtls,
+        }
+
+    def tokens(self) -> dict[str, TokenMinter]:
+        """Those of `by_kind` that can be bound to a certificate."""
+        return {
+            "service account": self.service_account,
+            "OAuth2 JWT": self.oauth2_jwt,
+            "OAuth2 opaque": self.oauth2_opaque,
         }
 
 

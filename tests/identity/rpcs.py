@@ -51,6 +51,8 @@ class Ended(NamedTuple):
     """Its messages, one after the other."""
     details: bytes = b""
     """What the trailers of a refusal hold, and its text."""
+    call_id: str = ""
+    """From the trailers; empty if the call did not reach the service."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,14 @@ class Rpc:
         except grpc.aio.AioRpcError as error:
             refusal = refusal_of(error)
             reason = refusal.reason if refusal.details else ""
-            return Ended(error.code().name, reason, details=f"{error!r}{error.trailing_metadata()!r}".encode())
-        return Ended("OK", answer=b"".join(answer.SerializeToString() for answer in answers))
+            trailers = error.trailing_metadata()
+            return Ended(error.code().name, reason, b"", f"{error!r}{trailers!r}".encode(), _call_id(trailers))
+        answer = b"".join(answer.SerializeToString() for answer in answers)
+        return Ended("OK", "", answer, call_id=_call_id(await call.trailing_metadata()))
+
+
+def _call_id(trailers: Any) -> str:
+    return str(dict(trailers or ()).get("x-call-id", ""))
 
 
 RPCS = {

@@ -10,10 +10,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import orjson
+import pytest
 from cryptography import x509
 
 from clients.sandbox import Sandbox
 from service import config
+from service.books import refusals
 from service.books.books import Books
 from service.identity import access_keys
 from service.identity.importing import import_keys
@@ -21,12 +23,12 @@ from service.server import Running, running
 from tests.books_lines import books_lines
 from tests.identity.authority import Authority, Issued
 from tests.identity.issuer import Issuer
-from tests.identity.minters import Minters, Presented, far_us, minters, new_key
+from tests.identity.minters import SEALS, Minters, Presented, far_us, minters, new_key
 from tests.key_tables import PEPPER, at_books
 
 CLIENT_SECRET = "client-secret-of-the-tests"
 SEARCH_MODELS = ("command-a-03-2025", "embed-v4.0", "rerank-v3.5")
-SPARES = 128
+SPARES = 256
 ADS_MODELS = ("command-r7b-12-2024",)
 
 
@@ -74,6 +76,12 @@ class Scene:
         return grpc.aio.secure_channel(f"localhost:{self.service.mtls_port}", credentials)
 
 
+def each_refusal_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lifts the bounds of a flood: each refusal has a log line and a record to be looked at."""
+    for bound in ("RECORDS_MAX", "TEAM_RECORDS_MAX"):
+        monkeypatch.setattr(refusals, bound, 10**6)
+
+
 def presented(scene: Scene, shown: Presented) -> tuple[grpc.aio.Channel, tuple[tuple[str, str], ...]]:
     """The channel and the metadata that show a credential."""
     return scene.channel(shown.certificate), shown.metadata
@@ -118,7 +126,7 @@ async def scene(
             for minter in made.by_kind().values():
                 await minter.write(books)
             rows = [new_key(*spare, team="search", scope="keys:rotate", expires_at_us=far_us()) for spare in spares]
-            await books.change(import_keys(rows, "tests"))
+            await books.change(import_keys(rows, "tests", SEALS))
             if before is not None:
                 await before(books)
 

@@ -11,7 +11,7 @@ from service.storage.database import Transaction
 from tests.identity.rpcs import Ended
 from tests.identity.scene import Scene
 
-OURS = ("clients.", "service.")
+OURS = ("clients.", "service.", "cohort.client.")
 SANDBOX = "clients.sandbox"
 """Plays Cohere, which gets prompts and keys for real, and shows what it got on purpose."""
 
@@ -60,6 +60,17 @@ def shown_objects() -> bytes:
 def statuses(ended: Iterable[Ended]) -> bytes:
     """What callers were told that were refused, with all trailers."""
     return b"\n".join(each.details for each in ended)
+
+
+def all_of(made: Scene, ended: Iterable[Ended], dump: bytes) -> dict[str, bytes]:
+    """What there is while a service runs, with what `dumped` gave."""
+    return {
+        "database": dump,
+        "files in use": files(made),
+        "metrics": metrics(made),
+        "objects": shown_objects(),
+        "statuses": statuses(ended),
+    }
 
 
 def output(capfd: pytest.CaptureFixture[str]) -> dict[str, bytes]:

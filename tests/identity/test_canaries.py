@@ -1,171 +1,41 @@
-"""No secret of a service comes out of it: whoever presents it, whatever fails, however it is encoded."""
+"""No secret of a service comes out of it, or of a command: whoever presents it, whatever fails, however encoded."""
 
-import asyncio
 import base64
-from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from clients.sandbox import Fault
-from clients.sandbox.keys import Key
-from cohort.v1.access_key_pb2 import CreateAccessKeyResponse, RotateAccessKeyResponse
 from cohort.v1.budget_pb2 import AdjustBudgetRequest
 from cohort.v1.usage_pb2 import Money
-from service.identity.access_keys import PREFIX
 from service.identity.principal import Principal
 from service.identity.scopes import ADMIN
 from tests.e2e import requests
 from tests.identity import sinks
-from tests.identity.canaries import Hit, canary, hits, shapes
-from tests.identity.minters import STATES, Holder, Presented, bearer
-from tests.identity.rpcs import ENTRIES, RPCS, TEAM, Ended, narrowest
-from tests.identity.scene import Scene, scene
-from tests.key_tables import PEPPER
+from tests.identity.canaries import Hit, Secrets, canary, hits, shapes
+from tests.identity.canary_calls import CHAT, lived
+from tests.identity.canary_commands import run_commands, terminal, told_by
+from tests.identity.minters import Holder
+from tests.identity.rpcs import RPCS, TEAM, Ended
+from tests.identity.scene import Scene, each_refusal_stands_alone, scene
 
-CHAT = "/cohort.v1.GatewayService/Chat"
-CHAT_STREAM = "/cohort.v1.GatewayService/ChatStream"
 SHOWN = (
     *("LoadedConfig", "Snapshot", "Running", "Authenticator", "ContentHasher", "KeyRing", "CohereKey", "Call("),
     *("TokenCache", "AccessKeys", "AccessKeyRecord", "Introspection", "SigningKey"),
+    *("ServiceAccount", "Login(", "LoginBearer", "CallerCredential"),
 )
 """Objects that must have been among those looked at."""
-FAULTS = (
-    {"status": 401, "message": "invalid api token {cohere_key}"},
-    {"status": 403, "message": "{cohere_key} may not"},
-    {"status": 500, "message": "failed for Bearer {cohere_key}"},
-    {"status": 502, "body": "html", "message": "{cohere_key}"},
-    {"disconnect": True},
-    {"cut_after_bytes": 20},
-    {"headers": {"x-debug-trace-id": "{cohere_key}"}, "status": 400, "message": "no"},
+SECRET_KINDS = (
+    *("Cohere key", "client secret", "database password", "prompt", "pepper", "authorization code", "device code"),
+    *("refresh token", "refresh token after renewal", "PKCE verifier", "audit HMAC key", "audit signing key (number)"),
+    *("TLS private key (number)", "TLS private key (PEM)", "mTLS, valid (number)", "access key, valid"),
+    *("access key of keys create", "access key of keys rotate", "access token of a renewal", "OAuth2 opaque, valid"),
+    *(f"private key of a service account, {each} (PEM)" for each in ("EdDSA", "ES256")),
+    *(f"JWT of cohort token, {each}" for each in ("EdDSA", "ES256")),
 )
-
-
-class Secrets:
-    """Every secret of a run, by what it is. A later part adds its own here, or by `add` while it runs."""
-
-    def __init__(self) -> None:
-        self.values = {
-            "Cohere key": canary(),
-            "Cohere key after rotation": canary(),
-            "client secret": canary(),
-            "database password": canary(),
-            "prompt": canary(),
-            "pepper": PEPPER,
-        }
-
-    def add_files(self, made: Scene) -> None:
-        """What the scene has made by itself."""
-        folder = made.folder
-        self.values["audit HMAC key"] = (folder / "audit-hmac.key").read_text().strip()
-        self.values["audit signing key"] = _body((folder / "audit-signing.key").read_text())
-        self.values["TLS private key"] = _body((folder / "server.key").read_text())
-        self.values["private key of a service account"] = made.minters.service_account.key.private_bytes_raw().hex()
-
-    def add_shown(self, what: str, shown: Presented) -> None:
-        """What a caller presents: of a key what is not its public id, of a JWT its signature."""
-        for _, value in shown.metadata:
-            self.add(what, value.removeprefix("Bearer "))
-        if shown.certificate is not None:
-            self.values[f"{what} (private key)"] = _body(shown.certificate.key_pem.decode())
-
-    def add(self, what: str, credential: str) -> None:
-        if credential.startswith(PREFIX):
-            credential = credential.split("_", 3)[3]
-        self.values[what] = credential.rpartition(".")[2]
-
-
-def _body(pem: str) -> str:
-    """Lines of a PEM that hold the key itself."""
-    lines = [line for line in pem.splitlines() if "-----" not in line]
-    return lines[len(lines) // 2]
-
-
-async def call_all(made: Scene, secrets: Secrets) -> list[Ended]:
-    """Every kind of credential in every state, and broken ones; every RPC as an operator."""
-    calls: list[Awaitable[Ended]] = []
-    for kind, minter in made.minters.by_kind().items():
-        for state in STATES:
-            shown = minter.mint(Holder(TEAM, "chat", state))
-            secrets.add_shown(f"{kind}, {state}", shown)
-            channel = made.channel(shown.certificate)
-            request = requests.chat(secrets.values["prompt"])
-            calls += [RPCS[path].call(channel, request, shown.metadata) for path in (CHAT, CHAT_STREAM)]
-            calls += [RPCS[CHAT].call(channel, request, shown.metadata * 2)]
-            broken = Presented(tuple((name, f"{value[:-1]}!") for name, value in shown.metadata))
-            calls.append(RPCS[CHAT].call(channel, request, broken.metadata))
-    # One that is everything but of this environment, and one that is nothing.
-    calls += [RPCS[CHAT].call(made.channel(), requests.chat(), bearer(f"cohort_prod_{canary()}").metadata)]
-    return list(await asyncio.gather(*calls))
-
-
-async def operate(made: Scene, secrets: Secrets) -> list[Ended]:
-    """Every RPC with the narrowest scope; the access keys that some of them show are secrets as well."""
-    ended: list[Ended] = []
-    for path, entry in ENTRIES.items():
-        shown = made.minters.access_key.mint(Holder(TEAM, narrowest(path)))
-        secrets.add_shown(f"access key for {path}", shown)
-        result = await RPCS[path].call(made.channel(), entry.request(made), shown.metadata)
-        assert result.code == "OK", (path, result)
-        ended.append(result)
-    by_name = dict(zip(ENTRIES, ended, strict=True))
-    created = CreateAccessKeyResponse.FromString(by_name["/cohort.v1.AdminService/CreateAccessKey"].answer)
-    rotated = RotateAccessKeyResponse.FromString(by_name["/cohort.v1.AdminService/RotateAccessKey"].answer)
-    secrets.add("access key, created", created.secret)
-    secrets.add("access key, rotated", rotated.secret)
-    fresh = [bearer(each.secret).metadata for each in (created, rotated)]
-    return [*ended, *[await RPCS[CHAT].call(made.channel(), requests.chat(), metadata) for metadata in fresh]]
-
-
-async def fail_at_cohere(made: Scene, secrets: Secrets) -> list[Ended]:
-    """Answers that quote the Cohere key, and connections that break."""
-    ended: list[Ended] = []
-    shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
-    for fault in FAULTS:
-        for path in (CHAT, CHAT_STREAM):
-            fields = {name: _quoting(value, secrets.values["Cohere key"]) for name, value in fault.items()}
-            made.sandbox.state.faults.add([Fault.model_validate(fields)])
-            ended.append(await RPCS[path].call(made.channel(), requests.chat(), shown.metadata))
-            made.sandbox.state.faults.clear()
-    return ended
-
-
-def _quoting(value: object, cohere_key: str) -> object:
-    if isinstance(value, dict):
-        return {name: _quoting(each, cohere_key) for name, each in value.items()}
-    return value.replace("{cohere_key}", cohere_key) if isinstance(value, str) else value
-
-
-async def change(made: Scene, secrets: Secrets) -> list[Ended]:
-    """Reloads that pass and that are refused, another Cohere key, a Cohere key that is gone."""
-    reloader, config = made.service.reloader, made.folder / "cohort.toml"
-    assert reloader.reload()
-    good = config.read_text()
-    misplaced = secrets.values["client secret"]
-    for wrong in (f'nonsense = "{misplaced}"\n{good}', f"{misplaced}\n{good}", good.replace("file:pepper", misplaced)):
-        config.write_text(wrong)
-        assert not reloader.reload()
-    config.write_text(good)
-    rotated = secrets.values["Cohere key after rotation"]
-    made.sandbox.state.keys.add([Key("rotated", rotated, "sandbox-organization")])
-    shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
-    ended = []
-    for value in (rotated, canary(), ""):
-        (made.folder / "cohere.key").write_text(value)
-        reloader.renew_keys()
-        ended.append(await RPCS[CHAT].call(made.channel(), requests.chat(), shown.metadata))
-    return ended
-
-
-async def lived(made: Scene, secrets: Secrets) -> list[Ended]:
-    secrets.add_files(made)
-    made.sandbox.state.keys.add([Key("canary", secrets.values["Cohere key"], "sandbox-organization")])
-    return [
-        *await call_all(made, secrets),
-        *await operate(made, secrets),
-        *await fail_at_cohere(made, secrets),
-        *await change(made, secrets),
-    ]
+"""Those that must have been among the secrets looked for, beside others."""
 
 
 async def plant(made: Scene, planted: str) -> tuple[list[Ended], Principal]:
@@ -189,38 +59,48 @@ def database(request: pytest.FixtureRequest) -> tuple[str, bool]:
 
 @pytest.mark.slow
 async def test_no_secret_comes_out(
-    database: tuple[str, bool], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    database: tuple[str, bool],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url, has_password = database
+    each_refusal_stands_alone(monkeypatch)
     secrets, planted = Secrets(), canary()
-    (tmp_path / "database.password").write_text(secrets.values["database password"])
+    (tmp_path / "database.password").write_text(secrets.texts["database password"])
     async with scene(
         tmp_path,
         database=url,
         books='database_password = "file:database.password"' if has_password else "",
-        cohere_key=secrets.values["Cohere key"],
-        client_secret=secrets.values["client secret"],
+        cohere_key=secrets.texts["Cohere key"],
+        client_secret=secrets.texts["client secret"],
     ) as made:
         ended = await lived(made, secrets)
+        own = sinks.output(capfd)
+        at = terminal(made, secrets, capfd, monkeypatch)
+        await run_commands(at, monkeypatch)
         refused, held = await plant(made, planted)
-        found = {
-            "database": await sinks.dumped(made.service.kept.books, url.partition(":")[0]),
-            "files in use": sinks.files(made),
-            "metrics": sinks.metrics(made),
-            "objects": sinks.shown_objects(),
-            "statuses": sinks.statuses([*ended, *refused]),
-        }
+        dump = await sinks.dumped(made.service.kept.books, url.partition(":")[0])
+        found = sinks.all_of(made, [*ended, *refused], dump)
     assert held.name == planted  # it was alive until here
-    found |= {"files": sinks.files(made), "log": made.log.getvalue(), **sinks.output(capfd)}
+    rest = sinks.output(capfd)
+    found |= {
+        "files": sinks.files(made),
+        "log": made.log.getvalue(),
+        "stdout": own["stdout"] + rest["stdout"],
+        "stderr": own["stderr"] + rest["stderr"],
+        **told_by(at),
+    }
     traces = hits(secrets.values, found)
     with capfd.disabled():
         sizes = ", ".join(f"{name} {len(content):,}" for name, content in found.items())
         print(
             f"\ncanaries on {url.partition(':')[0]}: {len(secrets.values)} secrets x {len(shapes(planted))} shapes,"
-            f" {len(ended)} calls, {len(traces)} hits in bytes: {sizes}"
+            f" {len(ended)} calls, {len(at.told)} commands, {len(traces)} hits in bytes: {sizes}"
         )
 
     assert traces == []
+    assert [kind for kind in SECRET_KINDS if kind not in secrets.values] == []
     seen = {hit.sink for hit in hits({"planted": planted}, found)}
     kept_in_files = {"files", "files in use"} if not has_password else set()
     assert seen == {"database", "objects", "statuses", "log", "stdout"} | kept_in_files
@@ -246,3 +126,33 @@ def test_a_canary_is_found_in_base64_whatever_stands_before_and_after_it(offset:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         content = encode(b"x" * (3 + offset) + secret.encode() + b"yz")
         assert hits({"it": secret}, {"log": content})
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        (Ed25519PrivateKey.generate(), PrivateFormat.PKCS8),
+        (ec.generate_private_key(ec.SECP256R1()), PrivateFormat.PKCS8),
+        (ec.generate_private_key(ec.SECP256R1()), PrivateFormat.TraditionalOpenSSL),
+    ],
+)
+def test_a_private_key_is_found_in_every_form_and_what_is_public_of_it_is_not(
+    key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, form: PrivateFormat
+) -> None:
+    pem = key.private_bytes(Encoding.PEM, form, NoEncryption())
+    der = key.private_bytes(Encoding.DER, form, NoEncryption())
+    secrets = Secrets()
+    secrets.add_private_key("key", pem.decode())
+    written = {
+        "pem": pem,
+        "line": pem.replace(b"\n", b"\\n"),
+        "der": der,
+        "hex": der.hex().encode(),
+        "repr": f"{der!r}".encode(),
+    }
+    public = key.public_key()
+    for encoding in (Encoding.PEM, Encoding.DER):
+        written[f"public {encoding}"] = public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+
+    keys = {name: value for name, value in secrets.values.items() if name.startswith("key ")}
+    assert {hit.sink for hit in hits(keys, written)} == {"pem", "line", "der", "hex", "repr"}

@@ -21,7 +21,10 @@ BLOCKED_S = 10.0
 
 
 def issuer_lines(idp: Idp) -> str:
-    return f'[identity.issuers.company]\nissuer = "{idp.issuer}"\nprivate_addresses = true\n'
+    return (
+        f'[identity.issuers.company]\nissuer = "{idp.issuer}"\nprivate_addresses = true\n'
+        'scopes = { chat = ["chat"], "usage:read" = ["usage:read"] }\n'
+    )
 
 
 async def run(*argv: str) -> int:

@@ -79,18 +79,62 @@ async def calls_until_refused(stub: "GatewayServiceAsyncStub") -> tuple[int, Ref
     raise AssertionError
 
 
-async def test_a_broken_bundle_changes_nothing_and_is_told_of_once(service: Mtls) -> None:
-    issued = service.prod.workload(INDEXER)
-    (service.folder / "prod.example.com.pem").write_bytes(service.prod.pem[:-40])
-    for _ in range(3):
-        async with service.caller(issued) as stub:
-            await stub.Chat(chat())
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ("cut off", "holds no certificates, or broken ones"),
+        ("emptied", "holds no certificates, or broken ones"),
+        ("gone", "No such file or directory"),
+    ],
+)
+async def test_a_bundle_that_cannot_be_used_changes_nothing_and_is_told_of_once(
+    service: Mtls, how: str, problem: str
+) -> None:
+    issued, file = service.prod.workload(INDEXER), service.folder / "prod.example.com.pem"
+    async with service.caller(issued) as early:
+        await early.Chat(chat())
+        if how == "gone":
+            file.unlink()
+        else:
+            file.write_bytes(service.prod.pem[:-40] if how == "cut off" else b"")
+        await until(lambda: service.cohort.lines("trust bundle not readable"))
+        for _ in range(3):
+            await early.Chat(chat())
+            async with service.caller(issued) as stub:
+                await stub.Chat(chat())
     reloaded = service.cohort.service.reloader.reload()
     (line,) = service.cohort.lines("trust bundle not readable")
 
     assert reloaded  # other changes do not wait for it
-    assert line["problem"] == "holds no certificates, or broken ones"
-    assert line["file"] == str(service.folder / "prod.example.com.pem")
+    assert (line["problem"], line["file"]) == (problem, str(file))
+
+
+async def test_the_last_authority_of_a_trust_domain_goes_with_it_though_its_bundle_is_empty(service: Mtls) -> None:
+    (service.folder / "prod.example.com.pem").write_bytes(b"")
+    of_ops = {spiffe_id: grant for spiffe_id, grant in GRANTS.items() if "//ops." in spiffe_id}
+    async with service.caller(service.prod.workload(INDEXER)) as stub:
+        await stub.Chat(chat())
+        both = identity_lines(["prod.example.com", "ops.example.com"], GRANTS)
+        rewrite(service, both, identity_lines(["ops.example.com"], of_ops))
+        reloaded = service.cohort.service.reloader.reload()
+        gone = await refused(stub.Chat(chat()))
+    let_in = await service.lets_in(service.context(service.prod.workload(INDEXER)))
+
+    assert reloaded
+    assert gone.reason == "CREDENTIAL_REJECTED"
+    assert not let_in
+
+
+async def test_the_ids_of_the_last_trust_domain_go_without_it(service: Mtls) -> None:
+    both = identity_lines(["prod.example.com", "ops.example.com"], GRANTS)
+    async with service.caller(service.prod.workload(INDEXER)) as stub:
+        await stub.Chat(chat())
+        rewrite(service, both, identity_lines(["prod.example.com"], {}))
+        reloaded = service.cohort.service.reloader.reload()
+        gone = await refused(stub.Chat(chat()))
+
+    assert reloaded
+    assert gone.reason == "CREDENTIAL_REJECTED"
 
 
 async def test_the_servers_own_certificate_is_renewed_on_both_ports(service: Mtls) -> None:

@@ -245,6 +245,9 @@ class SimulatedDatabase:
             raise DatabaseUnavailable("the server does not answer")
         return drive(work(SqliteTransaction(self._server.cursor)))
 
+    async def glance(self, work: Work[T]) -> T:
+        return await self.read(work)
+
     async def now_us(self) -> int:
         return self._server.now_us()
 

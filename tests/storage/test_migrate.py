@@ -39,6 +39,19 @@ async def test_a_step_that_came_later_is_applied_once(database: Database) -> Non
     assert await look(database, "SELECT id FROM next_one") == [(1,)]
 
 
+async def test_what_a_comment_holds_for_sqlite_is_for_sqlite_alone(database: Database) -> None:
+    only = Migration(_NEXT.version, "next", ("CREATE TABLE next_one (id BIGINT /* SQLite: , more BIGINT */)",))
+
+    await migrate(database, (*migrations(), only))
+
+    await look(database, "SELECT id FROM next_one")
+    if database.engine == "sqlite":
+        await look(database, "SELECT more FROM next_one")
+    else:
+        with pytest.raises(StorageError):
+            await look(database, "SELECT more FROM next_one")
+
+
 async def test_a_step_that_fails_leaves_nothing_of_itself(database: Database) -> None:
     broken = Migration(_NEXT.version, "broken", (*_NEXT.statements, "SELEKT 1"))
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from service.storage import postgres
+from service.storage import postgres_readers
 from service.storage.database import Database, Script, Step, Transaction
 from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.postgres import PostgresDatabase
@@ -245,7 +245,7 @@ async def test_a_server_that_is_away_is_asked_once_by_each_transaction(
 async def test_closing_does_not_wait_long_for_a_server_that_hangs(
     server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(postgres_readers, "CLOSE_TIMEOUT_S", 0.2)
     database = await opened(url)
     assert await database.read(_pid)
     with server.paused():

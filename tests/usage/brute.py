@@ -4,13 +4,13 @@ Of the tables beside the trail it reads only where each budget's days end.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
-from service.books.usage_report import Figures, Wanted
-from service.storage.database import Transaction
+from service.books.usage_report import Figures, UsageRow, Wanted, report_of
+from service.storage.database import Row, Transaction
 
 QUARTER_US, HOUR_US = 900_000_000, 3_600_000_000
 
@@ -18,6 +18,20 @@ Figured: TypeAlias = dict[str, int]
 """Every figure that is not 0; failures as `failure REASON`."""
 Key: TypeAlias = tuple[str, str, str, str, int, int]
 NOTHING_ASKED: Key = ("", "", "", "", 0, 0)
+
+
+class Page(NamedTuple):
+    """A report, with its rows made."""
+
+    total: Figures
+    rows: list[UsageRow]
+    has_more: bool
+
+
+def page_of(summed_up: Sequence[Row], wanted: Wanted, after: int) -> Page:
+    """What `report_of` says."""
+    total, rows, has_more = report_of(summed_up, wanted, after)
+    return Page(total, list(rows), has_more)
 
 
 class Trail(NamedTuple):

@@ -12,11 +12,11 @@ from service.books.period import Period, period_at
 from service.books.standings import standings
 from service.books.trail import fresh_pen
 from service.books.usage import Units
-from service.books.usage_report import Report, Wanted, report_of, sum_up
+from service.books.usage_report import Wanted, sum_up
 from service.storage.database import Transaction, Work
 from tests.books.lockstep import Lockstep
 from tests.usage import entries
-from tests.usage.brute import Trail, trail_of
+from tests.usage.brute import Page, Trail, page_of, trail_of
 from tests.usage.entries import Names
 
 T = TypeVar("T")
@@ -115,11 +115,11 @@ class History:
         for what, *how in happened:
             getattr(self, f"_{what}")(*how)
 
-    def report(self, wanted: Wanted, rows_max: int, after: int) -> Report:
+    def report(self, wanted: Wanted, rows_max: int, after: int) -> Page:
         """One page, the same from both."""
 
-        async def page(tx: Transaction) -> Report:
-            return report_of(await sum_up(tx, wanted, rows_max, after), wanted, after)
+        async def page(tx: Transaction) -> Page:
+            return page_of(await sum_up(tx, wanted, rows_max, after), wanted, after)
 
         return self._both.read(page)
 

@@ -7,9 +7,9 @@ import pytest
 
 from service.books.period import Period, period_at
 from service.books.usage import UNITS
-from service.books.usage_report import Figures, Report, UsageKey, UsageRow, Wanted, report_of, sum_up
+from service.books.usage_report import Figures, UsageKey, UsageRow, Wanted, sum_up
 from service.storage.database import Database, Transaction
-from tests.usage.brute import figured
+from tests.usage.brute import Page, figured, page_of
 
 HOUR_US, QUARTER_US = 3_600_000_000, 900_000_000
 NOON_US = 1_795_176_000_000_000  # of 2026-11-20, UTC
@@ -44,10 +44,10 @@ class Books:
         team: str | None = "search",
         rows_max: int = 100,
         after: int = 0,
-    ) -> Report:
+    ) -> Page:
         wanted = Wanted(team, window, frozenset(by))
         found = await self._database.read(lambda tx: sum_up(tx, wanted, rows_max, after))
-        return report_of(found, wanted, after)
+        return page_of(found, wanted, after)
 
     async def count(
         self,
@@ -92,7 +92,7 @@ def books(database: Database) -> Books:
     return Books(database)
 
 
-def told(found: Report) -> dict[tuple[Any, ...], Any]:
+def told(found: Page) -> dict[tuple[Any, ...], Any]:
     """The rows, by what is not empty of their keys."""
     return {tuple(part for part in row.key if part): figured(row.figures) for row in found.rows}
 
@@ -100,11 +100,11 @@ def told(found: Report) -> dict[tuple[Any, ...], Any]:
 async def test_without_usage_there_is_one_row_of_nothing(books: Books) -> None:
     found = await books.report(DAY)
 
-    assert found == Report(Figures(), [UsageRow(UsageKey(), Figures())], has_more=False)
+    assert found == Page(Figures(), [UsageRow(UsageKey(), Figures())], has_more=False)
 
 
 async def test_without_usage_no_dimension_has_a_row(books: Books) -> None:
-    assert await books.report(DAY, "model", "day") == Report(Figures(), [], has_more=False)
+    assert await books.report(DAY, "model", "day") == Page(Figures(), [], has_more=False)
 
 
 async def test_the_window_ends_before_its_end(books: Books) -> None:

@@ -4,6 +4,8 @@ Signing needs PyJWT and cryptography, which `cohort-protos[jwt]` brings; they ar
 """
 
 import json
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -58,13 +60,16 @@ class ServiceAccount:
     def from_file(cls, path: "str | Path") -> "ServiceAccount":
         """Reads a service account's file.
 
+        On POSIX, one of this user's own that others can read as well is refused, as ssh does with keys: `chmod 600`
+        it. One that another user owns, such as a secret that is mounted, is for that user to protect.
+
         Raises:
-            OSError: It cannot be read.
+            OSError: It cannot be read; PermissionError: by others it can.
             ValueError: It is no service account.
             ImportError: What signs is not installed.
         """
         try:
-            members = json.loads(Path(path).read_bytes())
+            members = json.loads(_own_bytes(Path(path)))
         except ValueError:
             # From it, `json` would quote the file.
             raise ValueError("not a service account: not JSON") from None
@@ -134,6 +139,14 @@ class ServiceAccount:
 
     def __repr__(self) -> str:
         return f"<ServiceAccount {self.id}>"
+
+
+def _own_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if os.name == "posix" and status.st_uid == os.geteuid() and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise PermissionError(f"{path} is open to others on this machine: chmod 600 it")
+        return file.read()
 
 
 def _pyjwt() -> Any:

@@ -75,6 +75,7 @@ class AccessKey(_message.Message):
     LAST_USED_DAY_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     REPLACED_BY_FIELD_NUMBER: _builtins.int
+    GRANT_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. The part of the key that names it, 12 letters and digits."""
     team: _builtins.str
@@ -113,6 +114,12 @@ class AccessKey(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was revoked. Absent if it was not."""
 
+    @_builtins.property
+    def grant_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. Until when an operator let it live, by making or rotating it. What takes its place by a rotation
+        without the scope "admin" lives no longer, and bears the same time.
+        """
+
     def __init__(
         self,
         *,
@@ -129,10 +136,11 @@ class AccessKey(_message.Message):
         last_used_day: _builtins.str = ...,
         created_by: _builtins.str = ...,
         replaced_by: _builtins.str = ...,
+        grant_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "create_time", b"create_time", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "create_time", b"create_time", "expire_time", b"expire_time", "grant_expire_time", b"grant_expire_time", "max_tokens_per_call", b"max_tokens_per_call", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "id", b"id", "last_used_day", b"last_used_day", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "replaced_by", b"replaced_by", "revoke_time", b"revoke_time", "scopes", b"scopes", "state", b"state", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "grant_expire_time", b"grant_expire_time", "id", b"id", "last_used_day", b"last_used_day", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "replaced_by", b"replaced_by", "revoke_time", b"revoke_time", "scopes", b"scopes", "state", b"state", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens_per_call: _TypeAlias = _typing.Literal["max_tokens_per_call"]  # noqa: Y015
     _WhichOneofArgType__max_tokens_per_call: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call"]  # noqa: Y015
@@ -152,12 +160,18 @@ class CreateAccessKeyRequest(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_PER_CALL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     """Required. The team that pays for its calls, as the config names it."""
     name: _builtins.str
     """Required. Who uses it, within the team: 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit."""
     max_tokens_per_call: _builtins.int
     """Optional. The most output tokens of its calls, at least 1. Default: the team's cap, which holds in any case."""
+    request_id: _builtins.str
+    """Optional. A name for this request, up to 100 characters, such as a fresh UUID. Sent again by the same caller
+    within a day, with the same content, it makes no second key and shows the first once more, so that a retry is
+    safe. Without one a retry makes another key.
+    """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. What it may do: "chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read" or "admin"."""
@@ -181,10 +195,11 @@ class CreateAccessKeyRequest(_message.Message):
         models: _abc.Iterable[_builtins.str] | None = ...,
         max_tokens_per_call: _builtins.int | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "scopes", b"scopes", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "request_id", b"request_id", "scopes", b"scopes", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens_per_call: _TypeAlias = _typing.Literal["max_tokens_per_call"]  # noqa: Y015
     _WhichOneofArgType__max_tokens_per_call: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call"]  # noqa: Y015
@@ -194,7 +209,7 @@ Global___CreateAccessKeyRequest: _TypeAlias = CreateAccessKeyRequest  # noqa: Y0
 
 @_typing.final
 class CreateAccessKeyResponse(_message.Message):
-    """The new access key, which is not shown again."""
+    """The new access key, which is not shown again but to who repeats the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -291,16 +306,20 @@ class RotateAccessKeyRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     OVERLAP_SECONDS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Required. The id of the key. Neither expired nor revoked nor replaced."""
     overlap_seconds: _builtins.int
     """Optional. For how many seconds the old key gives access beside the new one, up to 2,592,000, which are 30
     days, and not beyond its own end. Default: 86,400, which is a day. 0 is no time.
     """
+    request_id: _builtins.str
+    """Optional. A name for this request, as in CreateAccessKeyRequest."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. When the new key ends, at most 365 days from now. Default: as long from now as the old key was made
-        for.
+        """Optional. When the new key ends, at most 365 days from now, and without the scope "admin" not after the old
+        key's `grant_expire_time`. Default: as long from now as the old key was made for, or at that time if it is
+        earlier.
         """
 
     def __init__(
@@ -309,10 +328,11 @@ class RotateAccessKeyRequest(_message.Message):
         id: _builtins.str = ...,
         overlap_seconds: _builtins.int | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_overlap_seconds", b"_overlap_seconds", "expire_time", b"expire_time", "overlap_seconds", b"overlap_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_overlap_seconds", b"_overlap_seconds", "expire_time", b"expire_time", "id", b"id", "overlap_seconds", b"overlap_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_overlap_seconds", b"_overlap_seconds", "expire_time", b"expire_time", "id", b"id", "overlap_seconds", b"overlap_seconds", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__overlap_seconds: _TypeAlias = _typing.Literal["overlap_seconds"]  # noqa: Y015
     _WhichOneofArgType__overlap_seconds: _TypeAlias = _typing.Literal["_overlap_seconds", b"_overlap_seconds"]  # noqa: Y015
@@ -322,7 +342,7 @@ Global___RotateAccessKeyRequest: _TypeAlias = RotateAccessKeyRequest  # noqa: Y0
 
 @_typing.final
 class RotateAccessKeyResponse(_message.Message):
-    """The new access key, which is not shown again."""
+    """The new access key, which is not shown again but to who repeats the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -362,19 +382,25 @@ class RevokeAccessKeyRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    WITH_SUCCESSORS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Required. The id of the key."""
     note: _builtins.str
     """Optional. Why, for the audit trail, up to 500 characters."""
+    with_successors: _builtins.bool
+    """Optional. Whether the keys that took its place by rotation are revoked with it, down to the last one. Default:
+    they go on.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         note: _builtins.str = ...,
+        with_successors: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "note", b"note"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "note", b"note", "with_successors", b"with_successors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,23 +408,31 @@ Global___RevokeAccessKeyRequest: _TypeAlias = RevokeAccessKeyRequest  # noqa: Y0
 
 @_typing.final
 class RevokeAccessKeyResponse(_message.Message):
-    """The access key after the call."""
+    """The access key after the call, and what took its place."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCESS_KEY_FIELD_NUMBER: _builtins.int
+    SUCCESSORS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def access_key(self) -> Global___AccessKey:
         """Output only. What is known of the key. Revoking a revoked key keeps the time."""
+
+    @_builtins.property
+    def successors(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessKey]:
+        """Output only. The keys that took its place by rotation, each the place of the one before, as they are after the
+        call.
+        """
 
     def __init__(
         self,
         *,
         access_key: Global___AccessKey | None = ...,
+        successors: _abc.Iterable[Global___AccessKey] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key", "successors", b"successors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

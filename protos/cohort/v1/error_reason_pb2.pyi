@@ -452,10 +452,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     "metadata":{"budget":"search","amount_usd":"-30.00","spent_usd":"24.10","held_usd":"0.87"}}
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 102
-    """The `request_id` belongs to another adjustment: its team, its day or its amount is another one.
+    """The `request_id` belongs to another request: to an adjustment of another team, day or amount, or to an access
+    key or a service account that was asked for otherwise. Or the access key is more than a day old, and is not shown
+    again.
 
-    Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new adjustment. Details: A BadRequest names the
-    field `request_id`.
+    Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new request. Details: A BadRequest names the field
+    `request_id`.
 
     Sample: {"reason":"REQUEST_ID_REUSED","domain":"cohort","metadata":{"request_id":"6f1b2c9e-0d3a-4a57"}}
     """
@@ -468,7 +470,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason":"CREDENTIAL_UNKNOWN","domain":"cohort","metadata":{"id":"2Bq7ZkP0aXcV"}}
     """
     ERROR_REASON_CREDENTIAL_NOT_ACTIVE: _ErrorReason.ValueType  # 104
-    """The access key is not active, so nothing can take its place: it is expired, revoked, or replaced already.
+    """The access key is not active, so nothing can take its place: it is expired, revoked, or replaced already. Or it
+    is FORGED: its row in the database is not as Cohort wrote it.
 
     Code: FAILED_PRECONDITION. Do: Make a new one with CreateAccessKey, or rotate the one that replaced it.
     Details: A BadRequest names the field `id`.
@@ -477,9 +480,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
     """
     ERROR_REASON_SERVICE_ACCOUNTS_OFF: _ErrorReason.ValueType  # 110
-    """The service accepts no service accounts: its config names no organisation.
+    """The service accepts no service accounts: its config names no organisation, or no pepper to seal them under.
 
-    Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
+    Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config, and add a pepper to `peppers`.
 
     Sample: {"reason":"SERVICE_ACCOUNTS_OFF","domain":"cohort"}
     """
@@ -919,10 +922,12 @@ Sample: {"reason":"ADJUSTMENT_BELOW_ZERO","domain":"cohort",
 "metadata":{"budget":"search","amount_usd":"-30.00","spent_usd":"24.10","held_usd":"0.87"}}
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 102
-"""The `request_id` belongs to another adjustment: its team, its day or its amount is another one.
+"""The `request_id` belongs to another request: to an adjustment of another team, day or amount, or to an access
+key or a service account that was asked for otherwise. Or the access key is more than a day old, and is not shown
+again.
 
-Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new adjustment. Details: A BadRequest names the
-field `request_id`.
+Code: ALREADY_EXISTS. Do: Choose a new `request_id` for a new request. Details: A BadRequest names the field
+`request_id`.
 
 Sample: {"reason":"REQUEST_ID_REUSED","domain":"cohort","metadata":{"request_id":"6f1b2c9e-0d3a-4a57"}}
 """
@@ -935,7 +940,8 @@ the field `id`.
 Sample: {"reason":"CREDENTIAL_UNKNOWN","domain":"cohort","metadata":{"id":"2Bq7ZkP0aXcV"}}
 """
 ERROR_REASON_CREDENTIAL_NOT_ACTIVE: ErrorReason.ValueType  # 104
-"""The access key is not active, so nothing can take its place: it is expired, revoked, or replaced already.
+"""The access key is not active, so nothing can take its place: it is expired, revoked, or replaced already. Or it
+is FORGED: its row in the database is not as Cohort wrote it.
 
 Code: FAILED_PRECONDITION. Do: Make a new one with CreateAccessKey, or rotate the one that replaced it.
 Details: A BadRequest names the field `id`.
@@ -944,9 +950,9 @@ Sample: {"reason":"CREDENTIAL_NOT_ACTIVE","domain":"cohort",
 "metadata":{"id":"2Bq7ZkP0aXcV","state":"REVOKED"}}
 """
 ERROR_REASON_SERVICE_ACCOUNTS_OFF: ErrorReason.ValueType  # 110
-"""The service accepts no service accounts: its config names no organisation.
+"""The service accepts no service accounts: its config names no organisation, or no pepper to seal them under.
 
-Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config.
+Code: FAILED_PRECONDITION. Do: Set `identity.organisation` in the config, and add a pepper to `peppers`.
 
 Sample: {"reason":"SERVICE_ACCOUNTS_OFF","domain":"cohort"}
 """

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ohort/v1/service_account.proto\x12\tcohort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x02\n\x0eServiceAccount\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npublic_key\x18\x07 \x01(\t\x12\x11\n\talgorithm\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_used_day\x18\x0b \x01(\t\x12\x12\n\ncreated_by\x18\x0c \x01(\tB\x16\n\x14_max_tokens_per_call\"\xa7\x01\n\x1b\x43reateServiceAccountRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npublic_key\x18\x06 \x01(\tB\x16\n\x14_max_tokens_per_call\"z\n\x1c\x43reateServiceAccountResponse\x12\x32\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x19.cohort.v1.ServiceAccount\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x14\n\x0corganisation\x18\x03 \x01(\t\"Q\n\x1aListServiceAccountsRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x1bListServiceAccountsResponse\x12\x33\n\x10service_accounts\x18\x01 \x03(\x0b\x32\x19.cohort.v1.ServiceAccount\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x1bRevokeServiceAccountRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"R\n\x1cRevokeServiceAccountResponse\x12\x32\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x19.cohort.v1.ServiceAccountBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ohort/v1/service_account.proto\x12\tcohort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x02\n\x0eServiceAccount\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npublic_key\x18\x07 \x01(\t\x12\x11\n\talgorithm\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_used_day\x18\x0b \x01(\t\x12\x12\n\ncreated_by\x18\x0c \x01(\tB\x16\n\x14_max_tokens_per_call\"\xbb\x01\n\x1b\x43reateServiceAccountRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npublic_key\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x16\n\x14_max_tokens_per_call\"z\n\x1c\x43reateServiceAccountResponse\x12\x32\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x19.cohort.v1.ServiceAccount\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\x14\n\x0corganisation\x18\x03 \x01(\t\"Q\n\x1aListServiceAccountsRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x1bListServiceAccountsResponse\x12\x33\n\x10service_accounts\x18\x01 \x03(\x0b\x32\x19.cohort.v1.ServiceAccount\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x1bRevokeServiceAccountRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"R\n\x1cRevokeServiceAccountResponse\x12\x32\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x19.cohort.v1.ServiceAccountBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,15 +36,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVICEACCOUNT']._serialized_start=80
   _globals['_SERVICEACCOUNT']._serialized_end=406
   _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_start=409
-  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_end=576
-  _globals['_CREATESERVICEACCOUNTRESPONSE']._serialized_start=578
-  _globals['_CREATESERVICEACCOUNTRESPONSE']._serialized_end=700
-  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_start=702
-  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_end=783
-  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_start=785
-  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_end=892
-  _globals['_REVOKESERVICEACCOUNTREQUEST']._serialized_start=894
-  _globals['_REVOKESERVICEACCOUNTREQUEST']._serialized_end=949
-  _globals['_REVOKESERVICEACCOUNTRESPONSE']._serialized_start=951
-  _globals['_REVOKESERVICEACCOUNTRESPONSE']._serialized_end=1033
+  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_end=596
+  _globals['_CREATESERVICEACCOUNTRESPONSE']._serialized_start=598
+  _globals['_CREATESERVICEACCOUNTRESPONSE']._serialized_end=720
+  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_start=722
+  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_end=803
+  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_start=805
+  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_end=912
+  _globals['_REVOKESERVICEACCOUNTREQUEST']._serialized_start=914
+  _globals['_REVOKESERVICEACCOUNTREQUEST']._serialized_end=969
+  _globals['_REVOKESERVICEACCOUNTRESPONSE']._serialized_start=971
+  _globals['_REVOKESERVICEACCOUNTRESPONSE']._serialized_end=1053
 # @@protoc_insertion_point(module_scope)

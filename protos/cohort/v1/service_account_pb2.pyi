@@ -111,6 +111,7 @@ class CreateServiceAccountRequest(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_PER_CALL_FIELD_NUMBER: _builtins.int
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     """Required. The team that pays for its calls, as the config names it."""
     name: _builtins.str
@@ -119,6 +120,10 @@ class CreateServiceAccountRequest(_message.Message):
     """Optional. The most output tokens of its calls, at least 1. Default: the team's cap, which holds in any case."""
     public_key: _builtins.str
     """Required. The public key that its JWTs are checked with, PEM (SubjectPublicKeyInfo): Ed25519 or P-256."""
+    request_id: _builtins.str
+    """Optional. A name for this request, up to 100 characters, such as a fresh UUID. Sent again by the same caller,
+    with the same content, it makes no second account, so that a retry is safe. Without one a retry makes another.
+    """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. What its JWTs may ask for: "chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read" or
@@ -140,10 +145,11 @@ class CreateServiceAccountRequest(_message.Message):
         models: _abc.Iterable[_builtins.str] | None = ...,
         max_tokens_per_call: _builtins.int | None = ...,
         public_key: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "max_tokens_per_call", b"max_tokens_per_call"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "public_key", b"public_key", "scopes", b"scopes", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "public_key", b"public_key", "request_id", b"request_id", "scopes", b"scopes", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens_per_call: _TypeAlias = _typing.Literal["max_tokens_per_call"]  # noqa: Y015
     _WhichOneofArgType__max_tokens_per_call: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call"]  # noqa: Y015

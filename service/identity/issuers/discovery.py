@@ -3,11 +3,17 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import structlog
+
 from service.identity.issuers.fetch import Fetcher, FetchFailed
 from service.identity.issuers.flights import Flights
 
 KEPT_S = 3600.0
-"""How long metadata is believed; where it cannot be read again then, it stays in use."""
+"""How long metadata is believed; what it said stays in use until it has been read again."""
+RETRY_S = 30.0
+"""The least time between two attempts to read it again."""
+
+_log = structlog.get_logger()
 
 
 class Endpoint:
@@ -31,28 +37,44 @@ class Endpoint:
         self._clock = clock
         self._looking = Flights[str]()
         self._found = ""
-        self._found_at_s = 0.0
+        self._renew_at_s = 0.0
 
     async def url(self) -> str:
-        """Where to ask.
+        """Where to ask: at once, if it was ever found out.
 
         Raises:
             FetchFailed: The metadata was never read, and cannot be.
         """
         if self._configured is not None:
             return self._configured
-        if self._found and self._clock() - self._found_at_s < KEPT_S:
-            return self._found
-        try:
-            return await self._looking.join(b"", self._looked_up)
-        except FetchFailed:
-            if not self._found:
-                raise
-            return self._found
+        if not self._found:
+            return await self._looked_up()
+        if self._clock() >= self._renew_at_s:
+            # Whoever asks does not wait for it: an issuer whose metadata hangs may well answer where it was before.
+            self._renew_at_s = self._clock() + RETRY_S
+            self._looking.begin(b"", self._renewed)
+        return self._found
+
+    async def close(self) -> None:
+        """Ends a look at the metadata under way."""
+        await self._looking.close()
 
     async def _looked_up(self) -> str:
+        try:
+            return await self._looking.join(b"", self._look_up)
+        except TimeoutError:
+            raise FetchFailed("no longer asked") from None
+
+    async def _renewed(self) -> str:
+        try:
+            return await self._look_up()
+        except FetchFailed as failed:
+            _log.warning("metadata of an issuer not read again", issuer=self._issuer, problem=failed.why)
+            return self._found
+
+    async def _look_up(self) -> str:
         self._found = await self._discovered()
-        self._found_at_s = self._clock()
+        self._renew_at_s = self._clock() + KEPT_S
         return self._found
 
     async def _discovered(self) -> str:

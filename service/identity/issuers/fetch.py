@@ -20,7 +20,7 @@ from service.identity.issuers.addresses import may_be_asked
 
 TIMEOUT_S = 3.0
 ANSWER_BYTES_MAX = 256 * 1024
-CONNECTIONS_MAX = 16
+CONNECTIONS_MAX = 32
 IDLE_S = 3.0
 """How long a connection is kept: less than servers keep theirs (5 s and more), or some would close under a request."""
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "cohort"}

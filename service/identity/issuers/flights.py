@@ -28,14 +28,19 @@ class Flights(Generic[T]):
         Raises:
             TimeoutError: It takes longer than *timeout_s*, or was ended by `close`.
         """
-        task = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = asyncio.create_task(work())
-            task.add_done_callback(lambda done: self._ended(key, done))
+        task = self.begin(key, work)
         await asyncio.wait({task}, timeout=timeout_s)
         if not task.done() or task.cancelled():
             raise TimeoutError
         return task.result()
+
+    def begin(self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """Begins the work of that key unless it is under way, for whoever may come; nobody has to wait for it."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(work())
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return task
 
     async def close(self) -> None:
         """Ends all work under way."""

@@ -1,9 +1,11 @@
 """Opaque access tokens: what they say is asked for at their issuer (RFC 7662).
 
-An answer is kept by who asks; that a token is not active is remembered here, so that one that was revoked does not
-ask at every call. Nothing is believed that the issuer did not say just now: without an answer there is no access.
+An answer is kept by who asks. That a token is not active is remembered here, so that one that was revoked does not
+ask at every call; and so is which ones were active, which are asked for first. Nothing is believed that the issuer
+did not say just now: without an answer there is no access.
 """
 
+import asyncio
 import base64
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,21 +18,21 @@ from service.identity.issuers.discovery import Endpoint
 from service.identity.issuers.fetch import TIMEOUT_S, Fetcher, FetchFailed
 from service.identity.issuers.flights import Flights
 from service.identity.issuers.mapping import principal_of
+from service.identity.issuers.shares import Shares, origin_of
 from service.identity.jwt_checks import AUDIENCES_MAX, certificate_hash_of
 from service.identity.refusals import CredentialRefused, CredentialUndecided, IdentityError
 from service.identity.token_cache import KEPT_MAX_S
-from service.identity.tokens import SKEW_S, TOKEN_BYTES_MAX, Peeked, Verified
+from service.identity.tokens import SKEW_S, TOKEN_BYTES_MAX, Verified
 
 REFUSED_KEPT_S = 10.0
 REFUSED_MAX = 1000
-ASKING_MAX = 256
+SEEN_MAX = 10_000
 _ACCESS_TOKEN_KINDS = {"token_use": {"access_token", "access"}, "token_type": {"bearer", "access_token"}}
 """What issuers call access tokens, in members that RFC 7662 leaves open or describes for another purpose."""
-"""Tokens asked for at once; more are not decided: a flood of made-up ones is not to become a flood at the issuer."""
 
 
 class Introspection:
-    """Verifies the opaque tokens of one issuer; see `TokenVerifier`.
+    """Verifies the opaque tokens of one issuer; see `OpaqueVerifier`.
 
     Args:
         name: What the config calls the issuer.
@@ -60,11 +62,13 @@ class Introspection:
         self._endpoint = endpoint
         self._clock = clock
         self._asking = Flights[dict[str, Any]]()
+        self._shares = Shares()
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
 
-    async def verify(self, token: str, peeked: Peeked | None, now_s: float) -> Verified:
-        """See `TokenVerifier`."""
-        if peeked is not None or not token.isascii() or not token.isprintable():
+    async def verify(self, token: str, address: str, now_s: float) -> Verified:
+        """See `OpaqueVerifier`."""
+        if not token.isascii() or not token.isprintable():
             raise CredentialRefused("not an opaque token")
         if len(token) > TOKEN_BYTES_MAX:
             raise CredentialRefused("token too long")
@@ -72,31 +76,37 @@ class Introspection:
         until_s, why = self._refused.get(digest, (0.0, ""))
         if until_s > self._clock():
             raise CredentialRefused(why)
-        answer = await self._answer(digest, token)
+        answer = await self._answer(digest, token, address)
         try:
-            return self._verified(answer, now_s)
+            verified = self._verified(answer, now_s)
         except CredentialRefused as refused:
-            self._remember(digest, refused)
+            self._remember_refused(digest, refused)
             raise
+        self._remember_seen(digest)
+        return verified
 
     async def close(self) -> None:
         """Ends what is being asked."""
         await self._asking.close()
 
-    async def _answer(self, digest: bytes, token: str) -> dict[str, Any]:
-        if digest not in self._asking and len(self._asking) >= ASKING_MAX:
+    async def _answer(self, digest: bytes, token: str, address: str) -> dict[str, Any]:
+        origin, seen = origin_of(address), digest in self._seen
+        if digest not in self._asking and not self._shares.enter(origin, seen=seen):
             raise CredentialUndecided(f"too many tokens are being asked for at {self._name}")
         try:
-            return await self._asking.join(digest, lambda: self._ask(token), TIMEOUT_S)
+            return await self._asking.join(digest, lambda: self._ask(token, origin, seen=seen))
         except TimeoutError:
             raise CredentialUndecided(f"{self._name} does not answer") from None
 
-    async def _ask(self, token: str) -> dict[str, Any]:
+    async def _ask(self, token: str, origin: str, *, seen: bool) -> dict[str, Any]:
         form = {"token": token, "token_type_hint": "access_token"}
         try:
-            return await self._fetcher.post(await self._endpoint.url(), form, self._authorization)
+            async with asyncio.timeout(TIMEOUT_S), self._shares.turn(origin, seen=seen):
+                return await self._fetcher.post(await self._endpoint.url(), form, self._authorization)
         except FetchFailed as failed:
             raise CredentialUndecided(f"{self._name} cannot be asked: {failed.why}") from None
+        finally:
+            self._shares.leave(origin, seen=seen)
 
     def _verified(self, answer: Mapping[str, Any], now_s: float) -> Verified:
         if answer.get("active") is not True:
@@ -116,7 +126,14 @@ class Introspection:
         principal = principal_of(self._name, self._config, answer, subject)
         return Verified(principal, expires_at_s, certificate_hash_of(dict(answer)))
 
-    def _remember(self, digest: bytes, refused: IdentityError) -> None:
+    def _remember_seen(self, digest: bytes) -> None:
+        self._seen[digest] = None
+        self._seen.move_to_end(digest)
+        if len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+
+    def _remember_refused(self, digest: bytes, refused: IdentityError) -> None:
+        self._seen.pop(digest, None)
         self._refused.pop(digest, None)
         self._refused[digest] = self._clock() + REFUSED_KEPT_S, refused.why
         if len(self._refused) > REFUSED_MAX:

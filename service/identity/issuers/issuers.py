@@ -1,6 +1,7 @@
 """The issuers that the config trusts, each with its own connections, keys and background fetches."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from service.identity.issuers.fetch import Fetcher
 from service.identity.issuers.introspection import Introspection
 from service.identity.issuers.jwt import IssuerJwts
 from service.identity.issuers.key_cache import KeyCache
-from service.identity.tokens import TokenVerifier
 
 
 class Terms(NamedTuple):
@@ -30,17 +30,10 @@ class Terms(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Issuer:
     terms: Terms
-    verifier: TokenVerifier
-    fetcher: Fetcher
-    asks: KeyCache | Introspection
-    following: asyncio.Task[None] | None
-
-    async def close(self) -> None:
-        if self.following is not None:
-            self.following.cancel()
-            await asyncio.wait({self.following})
-        await self.asks.close()
-        await self.fetcher.close()
+    jwts: IssuerJwts | None
+    opaque: Introspection | None
+    """None: it issues none of this kind."""
+    closing: contextlib.AsyncExitStack
 
 
 class Issuers:
@@ -67,30 +60,48 @@ class Issuers:
             else:
                 self._issuers[name] = self._opened(name, its_terms)
         for issuer in before.values():
-            task = asyncio.create_task(issuer.close())
+            task = asyncio.create_task(issuer.closing.aclose())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
-        jwts = {each.terms.config.issuer: each.verifier for each in self._issuers.values() if not _is_opaque(each)}
-        opaque = [each.verifier for each in self._issuers.values() if _is_opaque(each)]
-        self._authenticator.trust(jwts, opaque[0] if opaque else None)
+        issuers = self._issuers.values()
+        jwts = {each.terms.config.issuer: each.jwts for each in issuers if each.jwts is not None}
+        opaque = next((each.opaque for each in issuers if each.opaque is not None), None)
+        self._authenticator.trust(jwts, opaque)
 
     async def close(self) -> None:
         """Closes every connection, and ends every fetch."""
-        await asyncio.gather(*self._leaving, *(issuer.close() for issuer in self._issuers.values()))
+        await asyncio.gather(*self._leaving, *(issuer.closing.aclose() for issuer in self._issuers.values()))
 
     def _opened(self, name: str, terms: Terms) -> _Issuer:
-        config = terms.config
+        config, closing = terms.config, contextlib.AsyncExitStack()
         fetcher = Fetcher(private_addresses=config.private_addresses)
-        if config.tokens == "opaque":
-            url = Endpoint(fetcher, config.issuer, "introspection_endpoint", config.introspection_url, self._clock)
-            secret = terms.client_secret or ""
-            asks = Introspection(name, config, terms.audience, secret, fetcher, url, self._clock)
-            return _Issuer(terms, asks, fetcher, asks, None)
+        closing.push_async_callback(fetcher.close)
+        jwts = opaque = None
+        if config.tokens != "opaque":
+            jwts = self._verifying(name, terms, fetcher, closing)
+        if config.tokens != "jwt":
+            opaque = self._asking(name, terms, fetcher, closing)
+        return _Issuer(terms, jwts, opaque, closing)
+
+    def _verifying(self, name: str, terms: Terms, fetcher: Fetcher, closing: contextlib.AsyncExitStack) -> IssuerJwts:
+        config = terms.config
         url = Endpoint(fetcher, config.issuer, "jwks_uri", config.jwks_url, self._clock)
         keys = KeyCache(name, fetcher, url, config.algorithms, self._clock)
-        verifier = IssuerJwts(name, config, terms.audience, keys)
-        return _Issuer(terms, verifier, fetcher, keys, asyncio.create_task(keys.follow()))
+        following = asyncio.create_task(keys.follow())
+        closing.push_async_callback(url.close)
+        closing.push_async_callback(keys.close)
+        closing.push_async_callback(_ended, following)
+        return IssuerJwts(name, config, terms.audience, keys)
+
+    def _asking(self, name: str, terms: Terms, fetcher: Fetcher, closing: contextlib.AsyncExitStack) -> Introspection:
+        config = terms.config
+        url = Endpoint(fetcher, config.issuer, "introspection_endpoint", config.introspection_url, self._clock)
+        asking = Introspection(name, config, terms.audience, terms.client_secret or "", fetcher, url, self._clock)
+        closing.push_async_callback(url.close)
+        closing.push_async_callback(asking.close)
+        return asking
 
 
-def _is_opaque(issuer: _Issuer) -> bool:
-    return issuer.terms.config.tokens == "opaque"
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

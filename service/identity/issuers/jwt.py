@@ -1,5 +1,8 @@
 """Access tokens that are JWTs, signed by one of their issuer's keys (RFC 9068)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from service.config import IssuerConfig
 from service.identity.issuers.key_cache import KeyCache
 from service.identity.issuers.mapping import principal_of
@@ -46,7 +49,15 @@ class IssuerJwts:
             now_s=now_s,
             types=_ACCESS_TOKEN if self._config.rfc9068 else None,
         )
-        if self._config.rfc9068 and not isinstance(claims.get("client_id"), str):
-            raise CredentialRefused("token without a client_id")
+        if self._config.rfc9068:
+            _require_rfc9068(claims)
         principal = principal_of(self._name, self._config, claims, claims["sub"])
         return Verified(principal, claims["exp"], certificate_hash_of(claims))
+
+
+def _require_rfc9068(claims: Mapping[str, Any]) -> None:
+    """Refuses what lacks a claim that RFC 9068 section 2.2 requires, beside those that every JWT needs here."""
+    for name in ("client_id", "jti"):
+        value = claims.get(name)
+        if not isinstance(value, str) or not value:
+            raise CredentialRefused(f"token without a {name}")

@@ -76,9 +76,10 @@ class KeyCache:
             return key
         if self._unknown.get((algorithm, kid), 0.0) > self._clock():
             raise CredentialRefused("token of an unknown key")
-        if not self._may_ask():
+        wait_s = self._may_ask_in_s()
+        if wait_s > 0:
             # Refused for good, a token of a key that was rotated in since then would not be presented again.
-            raise CredentialUndecided(f"unknown key, and {self._name} was asked for one a moment ago")
+            raise CredentialUndecided(f"unknown key, and {self._name} was asked for one a moment ago", wait_s)
         if not await self.refresh(TIMEOUT_S):
             raise CredentialUndecided(f"the keys of {self._name} cannot be fetched")
         key = self._known(algorithm, kid)
@@ -109,16 +110,16 @@ class KeyCache:
             return None
         return self._keys.get(algorithm, {}).get(kid)
 
-    def _may_ask(self) -> bool:
-        """Whether a token may have the keys fetched, or wait for those that are being fetched."""
+    def _may_ask_in_s(self) -> float:
+        """When a token may have the keys fetched: 0 for now, or to wait for those that are being fetched."""
         if _ALL in self._fetching:
-            return True
+            return 0.0
         now_s, before_s = self._clock(), self._asked_for_a_key_at_s
         cooldown_s = COLD_COOLDOWN_S if self._fetched_at_s is None else COOLDOWN_S
         if before_s is not None and now_s - before_s < cooldown_s:
-            return False
+            return before_s + cooldown_s - now_s
         self._asked_for_a_key_at_s = now_s
-        return True
+        return 0.0
 
     def _remember_unknown(self, algorithm: str, kid: str | None) -> None:
         self._unknown.pop((algorithm, kid), None)

@@ -1,7 +1,8 @@
 """What an issuer's verified claims mean here: which team, who, and with which scopes.
 
-Only what the config says is taken: a claim of another form than expected gives nothing, and `admin` stands in no
-token by itself, for it is a word that other services' scopes use as well.
+Only what the config says is taken: a claim of another form than expected gives nothing. `admin` stands in no token by
+itself, and unless scopes are marked as meant for this service, no more than `UNMAPPED` does: other services use the
+same words, and whoever may name scopes at the issuer is not thereby an operator here.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from service.identity.scopes import ADMIN, SCOPES
 from service.recordable import recordable
 
 ACTORS_MAX = 3
+UNMAPPED = frozenset({"chat", "embed", "rerank"})
+"""The scopes that a token can have where the config has neither a map nor a prefix for them."""
 
 
 def principal_of(issuer: str, config: IssuerConfig, claims: Mapping[str, Any], subject: str) -> Principal:
@@ -28,7 +31,7 @@ def principal_of(issuer: str, config: IssuerConfig, claims: Mapping[str, Any], s
     Raises:
         CredentialRefused: It names no team, or gives no scope.
     """
-    name = claims.get(config.name_claim, subject)
+    name = claim_of(claims, config.name_claim, subject)
     if not isinstance(name, str) or not name:
         raise CredentialRefused("token without a usable name")
     return Principal(
@@ -39,6 +42,22 @@ def principal_of(issuer: str, config: IssuerConfig, claims: Mapping[str, Any], s
         credential_id=recordable(f"{issuer}:{subject}"),
         actors=actors_of(claims),
     )
+
+
+def claim_of(claims: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """A claim by its name, or by the path to it: `realm_access.roles` is the member `roles` of `realm_access`.
+
+    A name with dots in it, such as `https://example.com/roles`, comes before a path, and a longer one before a
+    shorter one, so that each setting has one meaning for one token.
+    """
+    if name in claims:
+        return claims[name]
+    head, dot, _ = name.rpartition(".")
+    while dot:
+        if isinstance(claims.get(head), dict):
+            return claim_of(claims[head], name[len(head) + 1 :], default)
+        head, dot, _ = head.rpartition(".")
+    return default
 
 
 def actors_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
@@ -60,7 +79,7 @@ def actors_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _team(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
-    value = claims.get(config.team_claim)
+    value = claim_of(claims, config.team_claim)
     values = {each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)}
     # Of a person's many groups, those that are no team's are nobody's business here.
     teams = {config.teams[each] for each in values & config.teams.keys()} if config.teams else values
@@ -72,10 +91,11 @@ def _team(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
 
 
 def _scopes(config: IssuerConfig, claims: Mapping[str, Any]) -> frozenset[str]:
-    value = claims.get(config.scope_claim)
+    value = claim_of(claims, config.scope_claim)
     values = value.split(" ") if isinstance(value, str) else value
     if not isinstance(values, list):
         raise CredentialRefused("token without scopes")
+    taken = SCOPES - {ADMIN} if config.scope_prefix else UNMAPPED
     scopes: set[str] = set()
     for each in values:
         if not isinstance(each, str):
@@ -83,7 +103,7 @@ def _scopes(config: IssuerConfig, claims: Mapping[str, Any]) -> frozenset[str]:
         if config.scopes:
             scopes |= config.scopes.get(each, frozenset())
         elif each.startswith(config.scope_prefix):
-            scopes |= {each.removeprefix(config.scope_prefix)} & SCOPES - {ADMIN}
+            scopes |= {each.removeprefix(config.scope_prefix)} & taken
     if not scopes:
         raise CredentialRefused("token without a scope of this service")
     return frozenset(scopes)

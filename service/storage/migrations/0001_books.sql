@@ -1,5 +1,7 @@
 -- The books: budgets, holds, the audit trail and the rollups of usage.
 -- Times are microseconds since 1970 (*_us), money is nano-USD (*_nanos). A statement ends where a line ends in ";".
+-- What stands in a comment that begins with "SQLite:" is for SQLite alone, WITHOUT ROWID for one: there the rows lie in the
+-- order of their key, as those of a report have to, or each of them costs a page of its own from the disk.
 
 -- One row for each budget ever used: whoever opens a period of it or freezes it locks this row.
 -- frozen_at_us is 0 unless an operator has frozen the team.
@@ -19,7 +21,7 @@ CREATE TABLE budget_period (
   frozen INTEGER NOT NULL CHECK (frozen IN (0, 1)),
   PRIMARY KEY (budget_id, period_start_us),
   CHECK (period_start_us < period_end_us)
-);
+) /* SQLite: WITHOUT ROWID */;
 
 -- One row for each HTTP request to Cohere that can cost money. answer_writes, on a call's first attempt, counts how often
 -- its answer record was written, for only the first time counts. has_outcome: its outcome record is written, once. A void
@@ -41,9 +43,11 @@ CREATE TABLE call_hold (
   credential_id TEXT NOT NULL,
   PRIMARY KEY (call_id, attempt)
 );
--- What is open is little; what is forfeited stays.
+-- What is open is little; what is forfeited stays, so its index has all that reports tell of it.
 CREATE INDEX call_hold_open ON call_hold (budget_id, at_us) WHERE state = 'open';
-CREATE INDEX call_hold_forfeited ON call_hold (budget_id, at_us) WHERE state = 'forfeited';
+CREATE INDEX call_hold_forfeited
+  ON call_hold (budget_id, at_us, period_start_us, hold_nanos, endpoint, model, credential_id, state)
+  WHERE state = 'forfeited';
 
 -- amount_nanos > 0 charges, < 0 gives back.
 CREATE TABLE budget_adjust (
@@ -120,8 +124,7 @@ CREATE TABLE usage_day (
   classifications BIGINT NOT NULL DEFAULT 0,
   pages BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (team, day_start_us, endpoint, model, credential_id, reason)
-);
-CREATE INDEX usage_day_start ON usage_day (day_start_us);
+) /* SQLite: WITHOUT ROWID */;
 
 CREATE TABLE usage_quarter (
   team TEXT NOT NULL,
@@ -144,5 +147,4 @@ CREATE TABLE usage_quarter (
   classifications BIGINT NOT NULL DEFAULT 0,
   pages BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (team, quarter_start_us, day_start_us, endpoint, model, credential_id, reason)
-);
-CREATE INDEX usage_quarter_start ON usage_quarter (quarter_start_us);
+) /* SQLite: WITHOUT ROWID */;

@@ -1,8 +1,11 @@
 -- Who may call: access keys and service accounts. What is here gives no access: of a key there is an HMAC under a pepper
 -- that is kept elsewhere, of an account the public half of a key.
 -- Times are microseconds since 1970 (*_us), 0 where something has not happened; last_used_day is days since 1970.
+-- A row's seal is an HMAC over all that it grants, under the pepper of pepper_version; empty once it is revoked. Only
+-- last_used_day, replaced_by and revoked_at_us are not under it.
 
 -- scopes and models are JSON arrays of text, sorted; no model means all of the team's, max_tokens_per_call NULL the team's.
+-- grant_expires_at_us is until when an operator let it live: what takes its place without one ends then at the latest.
 CREATE TABLE access_key (
   id TEXT NOT NULL PRIMARY KEY,
   digest BYTEA NOT NULL,
@@ -15,6 +18,8 @@ CREATE TABLE access_key (
   created_at_us BIGINT NOT NULL,
   created_by TEXT NOT NULL,
   expires_at_us BIGINT NOT NULL,
+  grant_expires_at_us BIGINT NOT NULL,
+  seal BYTEA NOT NULL,
   revoked_at_us BIGINT NOT NULL DEFAULT 0,
   replaced_by TEXT NOT NULL DEFAULT '',
   last_used_day BIGINT NOT NULL DEFAULT 0
@@ -23,6 +28,7 @@ CREATE INDEX access_key_place ON access_key (team, name, created_at_us, id);
 
 CREATE TABLE service_account (
   id TEXT NOT NULL PRIMARY KEY,
+  pepper_version TEXT NOT NULL,
   team TEXT NOT NULL,
   name TEXT NOT NULL,
   scopes TEXT NOT NULL,
@@ -32,6 +38,7 @@ CREATE TABLE service_account (
   algorithm TEXT NOT NULL CHECK (algorithm IN ('EdDSA', 'ES256')),
   created_at_us BIGINT NOT NULL,
   created_by TEXT NOT NULL,
+  seal BYTEA NOT NULL,
   revoked_at_us BIGINT NOT NULL DEFAULT 0,
   last_used_day BIGINT NOT NULL DEFAULT 0
 );

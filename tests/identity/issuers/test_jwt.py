@@ -108,11 +108,15 @@ def signed_again(token: str, key: Key) -> str:
     return f"{signed}.{base64url_encode(algorithm.sign(signed.encode(), key.private)).decode()}"
 
 
-async def test_a_client_is_named_where_rfc_9068_is_kept(trust: Trust) -> None:
-    assert await trust.why_not(trust.token(client_id=None)) == "token without a client_id"
-    assert await trust.why_not(trust.token(client_id=7)) == "token without a client_id"
+@pytest.mark.parametrize("name", ["client_id", "jti"])
+@pytest.mark.parametrize("value", [None, "", 7, ["x"]])
+async def test_what_rfc_9068_requires_is_required_where_it_is_kept(trust: Trust, name: str, value: Any) -> None:
+    changed: dict[str, Any] = {name: value}
+    token = trust.token(**changed)
+
+    assert await trust.why_not(token) == f"token without a {name}"
     trust.configure(rfc9068=False)
-    assert await trust.takes(trust.token(client_id=None))
+    assert await trust.takes(token)
 
 
 WRONG: dict[str, dict[str, Any]] = {

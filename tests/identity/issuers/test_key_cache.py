@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from service.identity.issuers import key_cache
 from service.identity.issuers.discovery import Endpoint
@@ -18,7 +19,7 @@ from service.identity.issuers.key_cache import (
 )
 from service.identity.refusals import CredentialRefused, CredentialUndecided
 from service.public_keys import fits
-from tests.identity.issuers.fake_issuer import JWKS, Clock, FakeIssuer
+from tests.identity.issuers.fake_issuer import JWKS, OIDC, Clock, FakeIssuer
 from tests.identity.issuers.signing import ec_key, rsa_key
 
 
@@ -38,6 +39,22 @@ async def refused(keys: KeyCache, kid: str | None, algorithm: str = "RS256") -> 
     with pytest.raises((CredentialRefused, CredentialUndecided)) as raised:
         await keys.key(algorithm, kid)
     return raised.type is CredentialRefused
+
+
+async def test_keys_are_where_the_url_says_with_its_query(fetcher: Fetcher, issuer: FakeIssuer, clock: Clock) -> None:
+    queries: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        queries.append(request.rel_url.raw_query_string)
+        return web.json_response({"keys": [key.jwk for key in issuer.keys]})
+
+    issuer.documents[JWKS] = answer
+    issuer.documents[OIDC] = issuer.metadata(jwks_uri=f"{issuer.url}{JWKS}?p=B2C_1A_found&q=%C3%A4")
+    for configured in (f"{issuer.url}{JWKS}?p=B2C_1A_configured&q=%C3%A4", None):
+        endpoint = Endpoint(fetcher, issuer.url, "jwks_uri", configured, clock)
+        assert await known(KeyCache("sso", fetcher, endpoint, ("RS256",), clock), "rsa-1")
+
+    assert queries == ["p=B2C_1A_configured&q=%C3%A4", "p=B2C_1A_found&q=%C3%A4"]
 
 
 async def test_known_keys_ask_nothing(keys: KeyCache, issuer: FakeIssuer) -> None:
@@ -92,6 +109,31 @@ async def test_a_key_is_refused_once_the_issuer_was_asked_for_it_and_undecided_u
     clock.now_s += COOLDOWN_S
 
     assert await refused(keys, "rotated in just now")
+
+
+async def test_who_is_undecided_is_told_when_the_issuer_may_be_asked_again(
+    keys: KeyCache, issuer: FakeIssuer, clock: Clock
+) -> None:
+    assert await refused(keys, "bogus")
+    issuer.keys.append(rsa_key("rsa-2"))  # the issuer has begun to sign with another key
+    clock.now_s += 12
+    with pytest.raises(CredentialUndecided) as undecided:
+        await keys.key("RS256", "rsa-2")
+    assert undecided.value.retry_after_s == COOLDOWN_S - 12
+
+    clock.now_s += undecided.value.retry_after_s
+    assert await known(keys, "rsa-2")
+
+
+async def test_a_key_that_was_unknown_is_known_as_soon_as_any_fetch_has_brought_it(
+    keys: KeyCache, issuer: FakeIssuer
+) -> None:
+    assert await refused(keys, "rsa-2")
+    issuer.keys.append(rsa_key("rsa-2"))
+    assert await refused(keys, "rsa-2")
+    await keys.refresh()
+
+    assert await known(keys, "rsa-2")
 
 
 async def test_an_unknown_key_is_not_asked_for_again_within_a_minute(

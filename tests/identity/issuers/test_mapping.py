@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config import IssuerConfig
-from service.identity.issuers.mapping import actors_of, principal_of
+from service.identity.issuers.mapping import actors_of, claim_of, principal_of
 from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
 from service.identity.scopes import SCOPES
@@ -69,6 +69,17 @@ def test_scopes_that_are_not_meant_for_this_service_are_ignored() -> None:
     assert mapped({"roles": scope}, scope_claim="roles").scopes == {"chat"}
 
 
+def test_a_scope_that_nothing_marks_as_meant_for_this_service_opens_no_more_than_calls() -> None:
+    everything = " ".join(SCOPES)
+
+    assert mapped({"scope": everything}).scopes == {"chat", "embed", "rerank"}
+    for scope in SCOPES - {"chat", "embed", "rerank"}:
+        assert refused({"scope": scope}) == "token without a scope of this service"
+    prefixed = " ".join(f"cohort:{scope}" for scope in SCOPES)
+    assert mapped({"scope": prefixed}, scope_prefix="cohort:").scopes == SCOPES - {"admin"}
+    assert mapped({"scope": everything}, scopes={scope: [scope] for scope in SCOPES}).scopes == SCOPES
+
+
 def test_scopes_are_what_the_map_of_the_config_says() -> None:
     scopes = {"Cohort.Use": ["chat", "embed"], "Cohort.Run": ["admin"]}
 
@@ -110,6 +121,64 @@ def test_a_name_stands_in_records_printable_and_short(name: str) -> None:
 @pytest.mark.parametrize("text", ["a\nb", "a\x1b[31mb", "a\u202eb", "a\x00b", "a\u2028b"])
 def test_what_would_break_a_log_line_is_replaced(text: str) -> None:
     assert recordable(text).startswith("a\ufffd")
+
+
+ROLES = "https://example.com/roles"
+
+
+def test_a_claim_is_named_whole_or_by_the_path_to_it() -> None:
+    keycloak = {
+        "team": None,
+        "scope": "openid",
+        "realm_access": {"roles": ["chat", "offline_access"]},
+        "resource_access": {"cohort.example.com": {"roles": ["embed"]}, "cohort": {"example": {"com": "rerank"}}},
+        "organisation": {"unit": {"team": "ads"}, "person": {"e-mail": "ada@example.com"}},
+    }
+
+    who = mapped(
+        keycloak,
+        team_claim="organisation.unit.team",
+        name_claim="organisation.person.e-mail",
+        scope_claim="realm_access.roles",
+    )
+    assert (who.team, who.name) == ("ads", "ada@example.com")
+    assert who.scopes == {"chat"}
+    nested = mapped({**keycloak, "team": "ads"}, scope_claim="resource_access.cohort.example.com.roles")
+    assert nested.scopes == {"embed"}
+    assert mapped({ROLES: ["rerank"]}, scope_claim=ROLES).scopes == {"rerank"}
+    assert mapped({"x": {ROLES: ["rerank"]}}, scope_claim=f"x.{ROLES}").scopes == {"rerank"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "value"),
+    [
+        ({"a.b.c": 1, "a.b": {"c": 2}, "a": {"b.c": 3, "b": {"c": 4}}}, 1),
+        ({"a.b": {"c": 2}, "a": {"b.c": 3, "b": {"c": 4}}}, 2),
+        ({"a": {"b.c": 3, "b": {"c": 4}}}, 3),
+        ({"a": {"b": {"c": 4}}}, 4),
+        ({"a.b.c": None, "a": {"b": {"c": 4}}}, None),
+        ({"a.b": {}, "a": {"b": {"c": 4}}}, "none"),  # the first way is the only one
+        ({"a.b": "text", "a": {"b": {"c": 4}}}, 4),
+        ({"a": {"b": [{"c": 4}]}}, "none"),
+        ({"a": {"b": "c"}}, "none"),
+        ({"a": "b.c"}, "none"),
+        ({"c": 4}, "none"),
+        ({}, "none"),
+    ],
+)
+def test_the_longest_name_that_is_there_counts(claims: dict[str, Any], value: object) -> None:
+    assert claim_of(claims, "a.b.c", "none") == value
+
+
+@pytest.mark.parametrize("name", [".", "..", ".a", "a.", "a..b", "." * 200])
+def test_a_name_with_nothing_between_its_dots_is_a_name_like_any_other(name: str) -> None:
+    assert claim_of({"a": {"b": 1}}, name, "none") == "none"
+    assert claim_of({name: 1}, name, "none") == 1
+
+
+def test_a_name_that_a_token_lacks_is_its_subject_wherever_it_was_to_stand() -> None:
+    assert mapped({"person": {}}, name_claim="person.e-mail").name == "ada"
+    assert refused({"person": {"e-mail": 7}}, name_claim="person.e-mail") == "token without a usable name"
 
 
 def chain(depth: int) -> dict[str, Any]:
@@ -171,4 +240,5 @@ def test_whatever_is_claimed_yields_a_principal_or_a_refusal(claims: dict[str, A
     assert principal.scopes
     assert principal.scopes <= SCOPES
     assert "admin" not in principal.scopes or "scopes" in settings
+    assert principal.scopes <= {"chat", "embed", "rerank"} or settings
     assert len(principal.actors) <= 3

@@ -13,7 +13,7 @@ from service.identity.principal import Principal
 from service.identity.refusals import CredentialRefused
 from service.identity.spiffe import SpiffeIds
 from service.identity.token_cache import KEPT_MAX_S, TokenCache
-from service.identity.tokens import Peeked, Verified
+from service.identity.tokens import Verified
 
 NOW_S = 1_800_000_000.0
 ISSUER = "https://id.example"
@@ -27,7 +27,7 @@ class Verifier:
         self.asked = 0
         self._meanwhile = meanwhile
 
-    async def verify(self, _token: str, _peeked: Peeked | None, now_s: float) -> Verified:
+    async def verify(self, _token: str, _what: object, now_s: float) -> Verified:
         self.asked += 1
         self._meanwhile()
         return Verified(ADA, now_s + 3600)

@@ -26,6 +26,11 @@ def opaque_lines(issuer: str, introspection_url: str) -> str:
     )
 
 
+def both_lines(issuer: str) -> str:
+    """The provider once, for both kinds of its tokens."""
+    return opaque_lines(issuer, f"{issuer}/token/introspection").replace('"opaque"', '"both"')
+
+
 @contextlib.asynccontextmanager
 async def trusting(folder: Path, lines: str) -> AsyncIterator[Cohort]:
     """A service with issuers."""
@@ -80,3 +85,21 @@ async def records(service: Cohort) -> list[dict[str, Any]]:
     """The bodies of all audit records."""
     listed = await service.admin.ListAuditRecords(ListAuditRecordsRequest(), metadata=service.key("admin"))
     return [orjson.loads(record.body_json) for record in listed.records]
+
+
+def rewrite(service: Cohort, before: str, after: str) -> None:
+    """Changes the config and takes it into force."""
+    text = service.config_file.read_text()
+    assert before in text
+    service.config_file.write_text(text.replace(before, after))
+    assert service.service.reloader.reload()
+
+
+class StoppedClock:
+    """In place of the module `time`."""
+
+    def __init__(self, now_s: float) -> None:
+        self._now_s = now_s
+
+    def time(self) -> float:
+        return self._now_s

@@ -12,7 +12,7 @@ import pytest
 from bench.compare import Bench
 from bench.load import CallsFailed
 from bench.loop import longest_block
-from bench.postgres import postgres_database
+from bench.postgres import postgres_databases
 from bench.processes import Server, python_server
 from bench.setting import Setting, setting_in
 from bench.upstream import upstream
@@ -75,7 +75,7 @@ def test_another_answer_than_the_upstream_s_is_found(stand: Stand) -> None:
 
 
 def test_the_stopwatch_tells_what_every_call_waited_on_either_database(stand: Stand, tmp_path: Path) -> None:
-    with postgres_database() as url:
+    with postgres_databases("books") as (url,):
         for name, database in (("sqlite", None), ("postgres", url)):
             setting = setting_in(tmp_path / name, stand.bench.upstream, database)
             bench = dataclasses.replace(stand.bench, setting=setting)

@@ -91,3 +91,15 @@ def test_programs_that_are_missing_are_named(
 
     assert bench.main([]) == 2
     assert "h2load and nginx not found" in capsys.readouterr().err
+
+
+def test_postgres_is_missed_only_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "nginx" else f"/usr/bin/{name}")
+    monkeypatch.setattr(bench, "is_installed", lambda: False)
+
+    assert bench.main([]) == bench.main(["--postgres"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "PostgreSQL" not in first
+    assert "nginx and PostgreSQL not found" in second

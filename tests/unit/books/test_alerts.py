@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from service.books.alerts import BURST, Alerts
+from service.books.alerts import BURST, FORGED_IDS_MAX, Alerts
 from service.books.period import Period
 
 LIMIT = 1_000_000_000
@@ -93,11 +93,37 @@ def test_more_than_a_percent_of_a_day_without_a_known_bill_is_told_once(heard: H
     assert heard.counted == [("forfeited_share", "search")]
 
 
-def test_a_burst_of_refused_credentials_is_told_with_its_source(heard: Heard) -> None:
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"192.0.2.7": BURST - 1}, []),
+        ({"192.0.2.7": BURST, "192.0.2.8": BURST - 1}, [("192.0.2.7", BURST)]),
+        ({"192.0.2.7": BURST - 1, "192.0.2.8": 1}, [("others", BURST)]),
+        ({f"192.0.2.{each}": 1 for each in range(BURST - 1)}, []),
+        ({"192.0.2.7": 1, "others": BURST}, [("others", BURST + 1)]),
+        (
+            {**{f"192.0.2.{each}": 1 for each in range(BURST)}, "198.51.100.1": BURST},
+            [("198.51.100.1", BURST), ("others", BURST)],
+        ),
+    ],
+)
+def test_a_burst_of_refused_credentials_is_told_with_its_source_or_of_all_that_are_small(
+    heard: Heard, counts: dict[str, int], told: list[tuple[str, int]]
+) -> None:
     with capture_logs() as logs:
-        heard.alerts.refused_credentials("192.0.2.7", BURST - 1)
-        heard.alerts.refused_credentials("192.0.2.7", BURST)
+        heard.alerts.refused_credentials(counts)
 
     assert [(line["alert"], line["source"], line["count"]) for line in logs] == [
-        ("refused_credentials", "192.0.2.7", BURST)
+        ("refused_credentials", *each) for each in told
     ]
+
+
+def test_forged_credentials_are_told_with_a_few_of_their_ids_and_nothing_that_misleads(heard: Heard) -> None:
+    ids = ["a\u202e", *(f"k{number}" for number in range(FORGED_IDS_MAX))]
+    with capture_logs() as logs:
+        heard.alerts.forged_credentials(ids)
+
+    assert heard.counted == [("forged_credentials", "")]
+    (line,) = logs
+    assert (line["log_level"], line["alert"], line["count"]) == ("error", "forged_credentials", FORGED_IDS_MAX + 1)
+    assert line["credential_ids"] == ["a\ufffd", *ids[1:FORGED_IDS_MAX]]

@@ -10,7 +10,16 @@ import orjson
 import pytest
 
 from service.books import listing
-from service.books.listing import CALL_AFTER_US, CALL_BEFORE_US, Listed, Page, Place, Wanted, list_records, made_at_us
+from service.books.listing import (
+    CALL_AFTER_US,
+    CALL_BEFORE_US,
+    Listed,
+    Page,
+    RecordPlace,
+    Wanted,
+    list_records,
+    made_at_us,
+)
 from service.books.records import Kind
 from service.call import new_call_id
 from service.storage.database import Database, Transaction
@@ -52,7 +61,7 @@ async def written(database: Database, listed: Sequence[Listed]) -> None:
     await database.transact(work)
 
 
-async def page_of(database: Database, wanted: Wanted, records_max: int, after: Place | None = None) -> Page:
+async def page_of(database: Database, wanted: Wanted, records_max: int, after: RecordPlace | None = None) -> Page:
     async def work(tx: Transaction) -> Page:
         return await list_records(tx, wanted, records_max, after)
 
@@ -154,7 +163,7 @@ async def test_a_page_is_found_by_an_index(sqlite_database: Any, team: str | Non
 
     async def work(tx: Transaction) -> None:
         explaining: Any = Explaining(tx)
-        await list_records(explaining, Wanted(team, newest_first=True), 10, Place(START_US, WRITERS[0], 3))
+        await list_records(explaining, Wanted(team, newest_first=True), 10, RecordPlace(START_US, WRITERS[0], 3))
 
     await sqlite_database.read(work)
 

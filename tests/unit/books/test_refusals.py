@@ -1,10 +1,12 @@
 """The first refusals of a second stand alone, the rest are counted; whose they are decides which are together."""
 
+import ipaddress
+
 import orjson
 import pytest
 
 from service.books.entries import UTC, Note
-from service.books.refusals import RECORDS_MAX, SOURCES_MAX, Refusals, source_of
+from service.books.refusals import RECORDS_MAX, SOURCES_MAX, TEAM_RECORDS_MAX, USAGES_MAX, Refusals, source_of
 from service.books.usage import Usage
 
 
@@ -44,7 +46,8 @@ def test_the_first_of_a_second_stand_alone_and_the_rest_is_one_notice_with_their
     assert refuse(refusals, "192.0.2.7", RECORDS_MAX + 5) == RECORDS_MAX
     (note,) = refusals.notices()
     body = orjson.loads(note.record.body)
-    assert (body["event"], body["source"]) == ("refusals_aggregated", "192.0.2.7")
+    assert body["event"] == "refusals_aggregated"
+    assert body["sources"] == {"192.0.2.7": 5}
     assert body["counts"] == {"CREDENTIAL_REJECTED": 5}
     assert body["usages"] == [["", "", "", "CREDENTIAL_REJECTED", 5]]
     assert counted(note) == 5
@@ -59,12 +62,12 @@ def test_a_notice_begins_a_new_second() -> None:
     assert refusals.notices() == []
 
 
-def test_sources_are_told_apart_and_so_are_reasons_and_endpoints() -> None:
+def test_teams_are_told_apart_and_so_are_sources_reasons_and_endpoints() -> None:
     refusals = Refusals()
     refuse(refusals, "192.0.2.7", RECORDS_MAX)
-    refuse(refusals, "search/key-1", RECORDS_MAX, "BUDGET_SPENT", "search")
-    assert refuse(refusals, "192.0.2.7", 2) == refuse(refusals, "search/key-1", 3, "TEAM_FROZEN", "search") == 0
-    refusals.stands_alone("search/key-1", "search", UTC, usage("TEAM_FROZEN", "embed"))
+    refuse(refusals, "key-1", RECORDS_MAX, "BUDGET_SPENT", "search")
+    assert refuse(refusals, "192.0.2.7", 2) == refuse(refusals, "key-1", 3, "TEAM_FROZEN", "search") == 0
+    refusals.stands_alone("key-1", "search", UTC, usage("TEAM_FROZEN", "embed"))
     one, other = refusals.notices()
 
     assert (one.team, other.team) == ("", "search")
@@ -72,19 +75,82 @@ def test_sources_are_told_apart_and_so_are_reasons_and_endpoints() -> None:
     assert {(each.endpoint, each.calls) for each in other.usages} == {("", 3), ("embed", 1)}
 
 
-def test_sources_without_number_are_one_and_all_of_it_counts() -> None:
+@pytest.mark.parametrize("team", ["", "search"])
+def test_of_sources_without_number_few_stand_alone_and_one_notice_counts_the_rest(team: str) -> None:
     refusals = Refusals()
-    alone = sum(refuse(refusals, f"source {number}", RECORDS_MAX + 1) for number in range(SOURCES_MAX + 500))
-    notices = refusals.notices()
+    alone = sum(refuse(refusals, f"source {number}", 3, team=team) for number in range(10_000))
+    (note,) = refusals.notices()
+    body = orjson.loads(note.record.body)
 
-    assert len(notices) == SOURCES_MAX + 1
-    assert alone + sum(map(counted, notices)) == (SOURCES_MAX + 500) * (RECORDS_MAX + 1)
-    assert alone <= (SOURCES_MAX + 1) * RECORDS_MAX
+    assert alone == TEAM_RECORDS_MAX
+    assert counted(note) == sum(body["sources"].values()) == sum(body["counts"].values()) == 30_000 - alone
+    assert len(body["sources"]) <= SOURCES_MAX + 1
+    assert body["sources"]["others"] == (10_000 - SOURCES_MAX) * 3
+    assert next(iter(body["sources"])) == "others"
+    assert len(note.record.body) < 10_000
 
 
-def test_bursts_are_those_of_credentials_alone() -> None:
+def test_a_flood_of_strangers_takes_nothing_from_a_team_nor_one_team_from_another() -> None:
+    refusals = Refusals()
+    for number in range(2 * SOURCES_MAX):
+        refuse(refusals, f"address {number}", 20)
+        refuse(refusals, f"key-{number}", 20, "BUDGET_SPENT", "ads")
+
+    assert refuse(refusals, "key-1", RECORDS_MAX + 5, "BUDGET_SPENT", "search") == RECORDS_MAX
+    assert refuse(refusals, "key-2", RECORDS_MAX + 5, "BUDGET_SPENT", "search") == RECORDS_MAX
+    notices = {note.team: note for note in refusals.notices()}
+    assert counted(notices["search"]) == 10
+    assert orjson.loads(notices["search"].record.body)["sources"] == {"key-1": 5, "key-2": 5}
+
+
+def test_a_flood_of_strangers_is_less_than_twenty_kilobytes_a_second() -> None:
+    """So a million of them, at two thousand a second, are less than ten megabytes of the trail."""
+    refusals = Refusals()
+    written = 0
+    for number in range(5 * 2_000):
+        source = str(ipaddress.ip_network((0x2001_0DB8_FFFF << 80 | number * 0x9E37_79B9 << 64, 64)))
+        written += 500 * refusals.stands_alone(source, "", UTC, usage())
+        if number % 2_000 == 1_999:
+            written += sum(len(note.record.body) for note in refusals.notices())
+
+    assert written < 5 * 20_000
+
+
+def test_what_a_notice_tells_apart_is_bounded_and_counts_in_full() -> None:
+    refusals = Refusals()
+    for number in range(3 * USAGES_MAX):
+        refusals.stands_alone(f"key-{number % 50}", "search", UTC, usage("BUDGET_SPENT", f"endpoint {number}"))
+    (note,) = refusals.notices()
+
+    assert len(note.usages) == USAGES_MAX + 1
+    assert counted(note) == 3 * USAGES_MAX - TEAM_RECORDS_MAX
+
+
+def test_beyond_its_sources_a_team_keeps_its_endpoints_and_not_whose_credential_it_was() -> None:
+    refusals = Refusals()
+    for number in range(SOURCES_MAX + 50):
+        one = Usage("chat", "", f"key-{number}", "BUDGET_SPENT", calls=1, attempts=0)
+        refusals.stands_alone(f"key-{number}", "search", UTC, one)
+    (note,) = refusals.notices()
+
+    (rest,) = [each for each in note.usages if not each.credential_id]
+    assert rest == Usage("chat", "", "", "BUDGET_SPENT", calls=50, attempts=0)
+
+
+def test_bursts_are_those_of_credentials_alone_since_the_last_look() -> None:
     refusals = Refusals()
     refuse(refusals, "192.0.2.7", 150)
-    refuse(refusals, "search/key-1", 200, "BUDGET_SPENT", "search")
+    refuse(refusals, "key-1", 200, "BUDGET_SPENT", "search")
 
-    assert refusals.bursts() == [("192.0.2.7", 150)]
+    assert refusals.bursts() == {"192.0.2.7": 150}
+    assert refusals.bursts() == {}
+
+
+def test_bursts_of_sources_without_number_are_one() -> None:
+    refusals = Refusals()
+    for number in range(5 * SOURCES_MAX):
+        refuse(refusals, f"address {number}", 1)
+    bursts = refusals.bursts()
+
+    assert len(bursts) == SOURCES_MAX + 1
+    assert sum(bursts.values()) == 5 * SOURCES_MAX

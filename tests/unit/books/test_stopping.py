@@ -38,6 +38,9 @@ class FailsOnce:
     async def read(self, work: Work[T]) -> T:
         return await self._database.read(work)
 
+    async def glance(self, work: Work[T]) -> T:
+        return await self._database.glance(work)
+
     async def now_us(self) -> int:
         return await self._database.now_us()
 

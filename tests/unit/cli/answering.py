@@ -53,6 +53,8 @@ class Answering:
 
     answers: list[Message]
     refusal: tuple[grpc.StatusCode, str] | None = None
+    lost: int = 0
+    """How many answers get lost, beginning with the first."""
     target: str = ""
     requests: list[Message] = field(default_factory=list)
     credentials: list[dict[str, str | bytes]] = field(default_factory=list)
@@ -63,6 +65,9 @@ class Answering:
         self.credentials.append({name: metadata[name] for name in _CREDENTIALS & metadata.keys()})
         if self.refusal is not None:
             context.abort(*self.refusal)
+        if self.lost:
+            self.lost -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def flags(self, folder: Path) -> list[str]:
@@ -72,9 +77,11 @@ class Answering:
 
 
 @contextlib.contextmanager
-def answering(*answers: Message, refusal: tuple[grpc.StatusCode, str] | None = None) -> Iterator[Answering]:
+def answering(
+    *answers: Message, refusal: tuple[grpc.StatusCode, str] | None = None, lost: int = 0
+) -> Iterator[Answering]:
     """Serves while the context is open."""
-    served = Answering(list(answers), refusal)
+    served = Answering(list(answers), refusal, lost)
     server = grpc.server(futures.ThreadPoolExecutor(1))
     for service, requests in _REQUESTS.items():
         handlers: dict[str, grpc.RpcMethodHandler[Message, Message]] = {

@@ -113,8 +113,13 @@ def test_records_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("body", "told"),
     [
         (
-            {"event": "refusals_aggregated", "source": "::1", "counts": {"BUDGET_SPENT": 7}, "usages": [["", 7]]},
-            "refusals_aggregated: source ::1, 7 BUDGET_SPENT",
+            {
+                "event": "refusals_aggregated",
+                "counts": {"BUDGET_SPENT": 7},
+                "sources": {"key-1": 5, "key-2": 2},
+                "usages": [["", 7]],
+            },
+            "refusals_aggregated: 7 BUDGET_SPENT, of 2 sources, most of key-1",
         ),
         (
             {"event": "holds_forfeited", "attempts": [{"hold_nanos": 395_000}, {"hold_nanos": 5_000}]},

@@ -30,6 +30,7 @@ def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def key_file(path: Path, access_key: str) -> Path:
     path.parent.mkdir(exist_ok=True)
+    path.touch(0o600)
     path.write_text(f"{access_key}\n")
     return path
 
@@ -50,6 +51,7 @@ def logged_in(access_token: str = TOKEN) -> None:
 def account_file(path: Path) -> Path:
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     members = {"type": KIND, "id": "sa_1", "algorithm": "EdDSA", "audience": "cohort", "org_id": "acme"}
+    path.touch(0o600)
     path.write_text(json.dumps({**members, "scopes": ["chat"], "private_key": pem.decode()}))
     return path
 

@@ -106,7 +106,29 @@ def test_prices_that_cannot_be_used_would_not_start(tmp_path: Path) -> None:
 
 
 def test_a_config_that_lets_no_access_key_in_is_a_warning(tmp_path: Path) -> None:
-    assert warnings(write_config(tmp_path, peppers="")) == ["peppers: none, so there can be no access keys"]
+    assert warnings(write_config(tmp_path, peppers="")) == [
+        "peppers: none, so there can be no access keys and no service accounts"
+    ]
+
+
+@pytest.mark.parametrize(("size", "is_enough"), [(0, False), (31, False), (32, True)])
+def test_a_pepper_that_could_be_guessed_would_not_start(
+    tmp_path: Path,
+    size: int,
+    is_enough: bool,  # noqa: FBT001
+) -> None:
+    file = write_config(tmp_path)
+    (tmp_path / "pepper").write_text("p" * size + "\n")
+    if is_enough:
+        checked(config.load(file, {}))
+        return
+    with pytest.raises(ConfigError) as refused:
+        checked(config.load(file, {}))
+
+    assert [problem.partition(": ")[0] for problem in refused.value.problems] == ["peppers.1"]
+    if size:
+        assert "make one with `openssl rand -hex 32`" in refused.value.problems[0]
+    assert "ppp" not in refused.value.problems[0]
 
 
 def test_the_table_names_what_each_team_may_use_and_never_a_key(tmp_path: Path) -> None:

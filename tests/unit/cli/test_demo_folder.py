@@ -15,7 +15,7 @@ from service.identity.scopes import SCOPES
 from service.snapshot import snapshot_of
 from tests.key_tables import access_keys_of
 
-NOW = datetime.datetime(2030, 5, 1, tzinfo=datetime.UTC)
+NOW = datetime.datetime.now(datetime.UTC)
 NOWHERE_SPECIAL = Addresses()
 SECRETS = ("pepper", "audit-hmac.key", "audit-signing.key", "access_key", "sandbox_key")
 

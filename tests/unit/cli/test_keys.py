@@ -1,4 +1,4 @@
-"""`cohort keys` and `cohort init`: what is asked for, and what is printed where."""
+"""`cohort keys` at a service: what is asked for, and what is printed where."""
 
 import datetime
 import time
@@ -19,14 +19,10 @@ from cohort.v1.access_key_pb2 import (
     RotateAccessKeyRequest,
     RotateAccessKeyResponse,
 )
-from service import config
-from service.cli import main
+from service.cli import calling, main
 from service.cli.grants import DAYS_MAX
 from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX
-from service.identity.refusals import CredentialRefused
-from tests.key_tables import access_key_lines, access_keys_of
 from tests.unit.cli.answering import Answering, answering
-from tests.unit.cli.configs import write_config
 from tests.unit.cli.usage_answers import at
 
 SECRET = "cohort_test_2Bq7ZkP0aXcV_secret"
@@ -110,8 +106,14 @@ def test_a_rotation_prints_the_new_key_and_tells_when_the_old_one_ends(
 
     assert out == f"{SECRET}\n" * 2
     assert "Access key OLD, which it replaces, ends 2026-11-22 09:15 UTC." in err
-    assert plain == RotateAccessKeyRequest(id="OLD", overlap_seconds=86_400)
-    assert cut == RotateAccessKeyRequest(id="OLD", overlap_seconds=0, expire_time=at("2027-06-30T00:00Z"))
+    assert isinstance(plain, RotateAccessKeyRequest)
+    assert isinstance(cut, RotateAccessKeyRequest)
+    names = [plain.request_id, cut.request_id]
+    assert all(names)
+    assert plain == RotateAccessKeyRequest(id="OLD", overlap_seconds=86_400, request_id=names[0])
+    assert cut == RotateAccessKeyRequest(
+        id="OLD", overlap_seconds=0, expire_time=at("2027-06-30T00:00Z"), request_id=names[1]
+    )
 
 
 @pytest.mark.parametrize("seconds", ["-1", "2592001", "1.5", "long"])
@@ -130,6 +132,79 @@ def test_a_revocation_tells_since_when(tmp_path: Path, capfd: pytest.CaptureFixt
 
     assert service.requests == [RevokeAccessKeyRequest(id="A", note="in a log")]
     assert capfd.readouterr().out == "Access key A of search/indexer is revoked since 2026-11-21 09:15 UTC.\n"
+
+
+def test_a_revocation_tells_which_successor_still_gives_access(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    revoked = AccessKey(id="A", team="search", name="indexer", revoke_time=at("2026-11-21T09:15Z"))
+    gone = AccessKey(id="B", state=access_key_pb2.ACCESS_KEY_STATE_EXPIRED)
+    lives = AccessKey(id="C", state=access_key_pb2.ACCESS_KEY_STATE_ACTIVE)
+    with answering(RevokeAccessKeyResponse(access_key=revoked, successors=[gone, lives])) as service:
+        assert keys(service, tmp_path, "revoke", "A") == 0
+    out, err = capfd.readouterr()
+
+    assert out == "Access key A of search/indexer is revoked since 2026-11-21 09:15 UTC.\n"
+    assert err == (
+        "Access key C, which took its place, still gives access: if others have it, too,"
+        " `cohort keys revoke C --with-successors`.\n"
+    )
+
+
+def test_a_key_is_revoked_with_what_took_its_place(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = [AccessKey(id=key_id, team="search", name="indexer", revoke_time=at("2026-11-21T09:15Z")) for key_id in "AB"]
+    with answering(RevokeAccessKeyResponse(access_key=line[0], successors=line[1:])) as service:
+        assert keys(service, tmp_path, "revoke", "A", "--with-successors") == 0
+
+    assert service.requests == [RevokeAccessKeyRequest(id="A", with_successors=True)]
+    assert [told.split()[2] for told in capfd.readouterr().out.splitlines()] == ["A", "B"]
+
+
+@pytest.mark.parametrize("argv", [("create", *WORDS), ("rotate", KEY.id)], ids=["create", "rotate"])
+def test_a_request_whose_answer_is_lost_is_sent_again_under_the_same_name(
+    argv: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "AGAIN_AFTER_S", 0.0)
+    made = MADE if argv[0] == "create" else RotateAccessKeyResponse(secret=SECRET, access_key=KEY)
+    with answering(made, lost=2) as service:
+        assert keys(service, tmp_path, *argv) == 0
+
+    first, *again = service.requests
+    assert again == [first] * 2
+    assert capfd.readouterr().out == f"{SECRET}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "end"),
+    [(("create", *WORDS), ()), (("rotate", KEY.id), ()), (("rotate", KEY.id), ("--expires-in-days", "3"))],
+    ids=["create", "rotate", "rotate with an end"],
+)
+def test_who_gets_no_answer_is_told_how_to_ask_for_the_same_key(
+    argv: tuple[str, ...],
+    end: tuple[str, ...],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calling, "AGAIN_AFTER_S", 0.0)
+    made = MADE if argv[0] == "create" else RotateAccessKeyResponse(secret=SECRET, access_key=KEY)
+    with answering(made, lost=calling.ATTEMPTS_MAX) as service:
+        assert keys(service, tmp_path, *argv, *end) == 1
+        advice = capfd.readouterr().err.splitlines()[-1].partition(": ")[2].split()
+        assert keys(service, tmp_path, *argv, *advice) == 0
+
+    first, *others = service.requests
+    assert others == [first] * calling.ATTEMPTS_MAX
+
+
+def test_a_refusal_is_no_reason_to_ask_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with answering(MADE, refusal=(grpc.StatusCode.ALREADY_EXISTS, "taken")) as service:
+        assert keys(service, tmp_path, "create", *WORDS, "--request-id", "mine") == 1
+
+    (request,) = service.requests
+    assert isinstance(request, CreateAccessKeyRequest)
+    assert request.request_id == "mine"
+    assert capfd.readouterr() == ("", "ALREADY_EXISTS: taken\n")
 
 
 def test_the_keys_of_all_pages_are_listed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -166,91 +241,6 @@ def test_each_key_is_a_line_of_json_if_asked_for(tmp_path: Path, capfd: pytest.C
         assert keys(service, tmp_path, "list", "--json") == 0
 
     assert [line.startswith('{"id":') for line in capfd.readouterr().out.splitlines()] == [True, True]
-
-
-def init(file: Path, *argv: str) -> int:
-    return main(["init", "--config", str(file), "--team", "demo", "--name", "ada", *argv])
-
-
-def test_the_first_key_is_an_operators_and_is_made_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path)
-    assert init(file, "--expires-in-days", "30") == 0
-    out, err = capfd.readouterr()
-    access_keys = access_keys_of(config.load(file))
-    who = access_keys.principal_of(out.strip(), time.time())
-
-    assert (who.team, who.name, sorted(who.scopes)) == ("demo", "ada", ["admin"])
-    assert out.strip() not in err
-    with pytest.raises(CredentialRefused, match="expired access key"):
-        access_keys.principal_of(out.strip(), time.time() + 30 * 86_400)
-    assert init(file) == 1
-    assert capfd.readouterr() == (
-        "",
-        "there is an access key with the scope admin, or was: `cohort keys create` makes others\n",
-    )
-
-
-@pytest.mark.parametrize(("scopes", "code"), [(["chat", "keys:rotate"], 0), (["chat", "admin"], 1)])
-def test_a_key_of_an_operator_that_has_expired_counts_and_one_of_a_caller_does_not(
-    scopes: list[str], code: int, tmp_path: Path
-) -> None:
-    file = write_config(tmp_path)
-    (tmp_path / "keys.toml").write_text(access_key_lines("demo", "old", scopes, days=-40)[1])
-    assert main(["keys", "import", str(tmp_path / "keys.toml"), "--config", str(file)]) == 0
-
-    assert init(file) == code
-
-
-def test_every_reason_against_a_first_key_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path, peppers="")
-    argv = ["init", "--config", str(file), "--team", "nobody", "--name", "A Laptop", "--expires", "2020-01-01"]
-
-    assert main(argv) == 2
-    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
-        "--name", "--team", "peppers", "--expires",
-    ]  # fmt: skip
-    assert not (tmp_path / "cohort.db").exists()
-
-
-def test_an_old_config_is_imported_as_it_is_and_again_without_harm(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = write_config(tmp_path)
-    made = [access_key_lines("demo", name, ["chat"]) for name in ("a", "b")]
-    file.write_text(file.read_text() + made[0][1])
-    argv = ["keys", "import", str(file), "--config", str(file)]
-    assert main(["check", "--config", str(file)]) == 2
-    assert "`cohort keys import FILE`" in capsys.readouterr().err
-
-    assert main(argv) == 0
-    file.write_text(file.read_text() + made[1][1])
-    assert main(argv) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "1 access key imported",
-        "1 access key imported, 1 was there before",
-    ]
-    file.write_text(file.read_text()[: file.read_text().index("[[access_keys]]")])
-    keys_now = access_keys_of(config.load(file))
-    assert [keys_now.principal_of(access_key, time.time()).name for access_key, _ in made] == ["a", "b"]
-
-
-def test_what_cannot_be_imported_is_told_with_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path)
-    (tmp_path / "keys.toml").write_text(access_key_lines("other", "x", ["chat"])[1])
-
-    assert main(["keys", "import", str(tmp_path / "keys.toml"), "--config", str(file)]) == 2
-    assert main(["keys", "import", str(tmp_path / "gone.toml"), "--config", str(file)]) == 2
-    wrong, gone = capsys.readouterr().err.splitlines()
-    assert wrong == f"{tmp_path}/keys.toml: access_keys.0.team: no team has this name"
-    assert gone.startswith(f"{tmp_path}/gone.toml: ")
-
-
-def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_config(tmp_path)
-    (tmp_path / "cohort.db").write_bytes(b"no database" * 1000)
-
-    assert init(file) == 2
-    assert capsys.readouterr().err.startswith("books.database: ")
 
 
 def test_the_days_of_a_key_are_those_of_the_contract() -> None:

@@ -2,8 +2,6 @@
 
 import json
 import webbrowser
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,35 +17,14 @@ from tests.unit.cli.fake_issuer import (
     ISSUER,
     REFRESH_TOKEN,
     TOKENS,
-    Browser,
     FakeIssuer,
     error,
     id_token,
-    installed,
     shows_no_secret,
 )
+from tests.unit.cli.login_browsing import ARGV, at_home, coming_back, issuer
 
-ARGV = ["login", "--issuer", ISSUER, "--client-id", CLIENT]
-
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("BROWSER", "a browser of the tests")
-    monkeypatch.setattr(webbrowser, "get", lambda: None)
-
-
-@pytest.fixture
-def issuer(monkeypatch: pytest.MonkeyPatch) -> FakeIssuer:
-    return installed(FakeIssuer(), monkeypatch)
-
-
-def coming_back(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, str]], dict[str, str]] = lambda answer: answer
-) -> Browser:
-    browser = Browser(lambda asked: change({"code": CODE, "state": asked["state"]}))
-    monkeypatch.setattr(webbrowser, "open", browser.open)
-    return browser
+__all__ = ["at_home", "issuer"]
 
 
 def stored() -> Login:
@@ -104,49 +81,9 @@ def test_no_two_logins_share_what_they_are_recognised_by(issuer: FakeIssuer, mon
     assert all(seen[0][name] != seen[1][name] and len(seen[0][name]) == 43 for name in ("state", "code_challenge"))
 
 
-def test_one_answer_is_taken_and_none_after_it(issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    browser = Browser(lambda asked: {"code": CODE, "state": asked["state"]})
-
-    def twice(url: str) -> bool:
-        browser.open(url)
-        browser.get({"code": "another", "state": browser.parameters["state"]})
-        return True
-
-    monkeypatch.setattr(webbrowser, "open", twice)
-    code = main([*ARGV, "--scopes", "chat"])
-
-    assert code == 0
-    assert browser.statuses == [200, 410]
-    assert "can be closed" in browser.page
-    assert CODE not in browser.page
-    assert [form["code"] for form in issuer.sent("/token")] == [CODE]
-    with pytest.raises(httpx.ConnectError):
-        browser.get({"code": CODE, "state": browser.parameters["state"]})
-
-
-def test_other_pages_are_not_found_and_end_nothing(issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    browser = Browser(lambda asked: {"code": CODE, "state": asked["state"]})
-    favicon = []
-
-    def with_favicon(url: str) -> bool:
-        browser.url = url
-        elsewhere = browser.parameters["redirect_uri"].replace("/callback", "/favicon.ico")
-        favicon.append(httpx.get(elsewhere, trust_env=False).status_code)
-        return browser.open(url)
-
-    monkeypatch.setattr(webbrowser, "open", with_favicon)
-
-    assert main([*ARGV, "--scopes", "chat"]) == 0
-    assert favicon == [404]
-
-
 ANSWERS_NOT_BELIEVED: list[tuple[str, dict[str, str | None], str]] = [
-    ("another state", {"state": "x" * 43}, "not of this login"),
-    ("no state", {"state": None}, "not of this login"),
-    ("a state of other letters", {"state": "ü"}, "not of this login"),
     ("another issuer", {"iss": "https://evil.test"}, "not of https://issuer.test/company"),
     ("an error", {"code": None, "error": "access_denied", "error_description": "no\x1b[2J"}, "access_denied: no\ufffd"),
-    ("an error of another state", {"error": "access_denied", "state": "x"}, "not of this login"),
     ("no code", {"code": None}, "has sent no code"),
     ("an empty code", {"code": ""}, "has sent no code"),
 ]

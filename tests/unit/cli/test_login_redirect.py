@@ -29,37 +29,57 @@ def test_it_listens_on_this_machine_alone(page: Redirect) -> None:
     assert page.uri == f"http://127.0.0.1:{page.server_port}/callback"
 
 
+def right(page: Redirect, **more: str) -> dict[str, str]:
+    """What the issuer sends the browser back with."""
+    return {"code": "c", "state": page.state, **more}
+
+
 def test_what_came_is_handed_on(page: Redirect, browser: httpx.Client) -> None:
-    browser.get(page.uri, params={"code": "c", "state": "s & t", "empty": ""})
+    browser.get(page.uri, params=right(page, text="s & t", empty=""))
 
-    assert page.answer(5) == {"code": "c", "state": "s & t", "empty": ""}
+    assert page.answer(5) == right(page, text="s & t", empty="")
 
 
-@pytest.mark.parametrize(
-    "query", ["code=c&state=s&state=t", "code=c&code=d&state=s", "&".join(f"p{number}=x" for number in range(21))]
-)
+@pytest.mark.parametrize("state", [None, "", "x" * 43, "ü", "{}x", " {}", "{}\x00"])
+def test_what_is_not_of_this_login_is_told_so_and_not_waited_for(
+    state: str | None, page: Redirect, browser: httpx.Client
+) -> None:
+    wrong = {"code": "evil"} | ({} if state is None else {"state": state.format(page.state)})
+    for _ in range(3):
+        assert browser.get(page.uri, params=wrong).status_code == 400
+        assert browser.get(page.uri, params={**wrong, "error": "access_denied"}).status_code == 400
+    with pytest.raises(CommandFailed, match="nobody has logged in"):
+        page.answer(0)
+
+    assert browser.get(page.uri, params=right(page)).status_code == 200
+    assert browser.get(page.uri, params=wrong).status_code == 400
+    assert browser.get(page.uri, params=right(page)).status_code == 410
+    assert page.answer(5) == right(page)
+
+
+@pytest.mark.parametrize("query", ["state={}&code=c&code=d", "state={}&state={}", "state={}" + "&p=x" * 21])
 def test_what_is_ambiguous_or_too_much_is_nothing(query: str, page: Redirect, browser: httpx.Client) -> None:
-    browser.get(f"{page.uri}?{query}")
-
-    assert page.answer(5) == {}
+    assert browser.get(f"{page.uri}?{query.format(page.state, page.state)}").status_code == 400
+    with pytest.raises(CommandFailed, match="nobody has logged in"):
+        page.answer(0)
 
 
 def test_a_connection_on_which_nothing_comes_holds_nobody_up(page: Redirect, browser: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", page.server_port)):
-        browser.get(page.uri, params={"code": "c"})
+        browser.get(page.uri, params=right(page))
 
-        assert page.answer(5) == {"code": "c"}
+        assert page.answer(5) == right(page)
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
 def test_another_method_is_no_answer(method: str, page: Redirect, browser: httpx.Client) -> None:
-    assert browser.request(method, page.uri, params={"code": "c"}).status_code == 501
+    assert browser.request(method, page.uri, params=right(page)).status_code == 501
     with pytest.raises(CommandFailed, match="nobody has logged in"):
         page.answer(0)
 
 
 def test_the_page_is_neither_kept_nor_does_it_tell_where_it_is(page: Redirect, browser: httpx.Client) -> None:
-    headers = browser.get(page.uri, params={"code": "c"}).headers
+    headers = browser.get(page.uri, params=right(page)).headers
 
     assert headers["cache-control"] == "no-store"
     assert headers["referrer-policy"] == "no-referrer"
@@ -79,12 +99,12 @@ def test_a_request_is_not_written_to_the_terminal(
 
 def test_a_port_of_ones_own_can_be_used_again_at_once(browser: httpx.Client) -> None:
     with redirect(0) as first:
-        browser.get(first.uri)
+        browser.get(first.uri, params=right(first))
     port = urlsplit(first.uri).port
     assert port is not None
 
     with redirect(port) as second:
-        assert browser.get(second.uri).status_code == 200
+        assert browser.get(second.uri, params=right(second)).status_code == 200
 
 
 def test_an_issuer_that_redirects_is_not_followed() -> None:

@@ -170,6 +170,7 @@ def file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     with answering(MADE) as service:
         assert create(service, tmp_path) == 0
     made = tmp_path / "service-account.json"
+    made.touch(0o600)
     made.write_text(capfd.readouterr().out)
     return made
 
@@ -212,7 +213,17 @@ def test_a_token_that_would_be_refused_is_not_signed(
     assert capfd.readouterr() == ("", told)
 
 
+def test_a_file_that_others_can_read_signs_nothing(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file.chmod(0o640)
+
+    assert main(["token", "--service-account", str(file)]) == 2
+    assert main(["usage", "--service-account", str(file)]) == 2
+    told = f"--service-account: {file} is open to others on this machine: chmod 600 it\n"
+    assert capfd.readouterr() == ("", told * 2)
+
+
 def test_a_file_that_is_no_account_is_told_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch(0o600)
     (tmp_path / "file").write_text("{}")
 
     assert main(["token", "--service-account", str(tmp_path / "file")]) == 2

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -49,6 +50,14 @@ MEMBERS: dict[str, Any] = {
 }
 
 
+def written(folder: Path, text: str, mode: int = 0o600) -> Path:
+    """A service account's file."""
+    file = folder / "service-account.json"
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
 class Clock:
     """The time that the helper sees."""
 
@@ -76,8 +85,7 @@ def claims_of(token: str, key: Any = None) -> dict[str, Any]:
 def test_a_token_says_what_the_service_wants_to_know(
     key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, algorithm: str, tmp_path: Path, clock: Clock
 ) -> None:
-    file = tmp_path / "service-account.json"
-    file.write_text(json.dumps({**MEMBERS, "private_key": pem_of(key), "algorithm": algorithm}))
+    file = written(tmp_path, json.dumps({**MEMBERS, "private_key": pem_of(key), "algorithm": algorithm}))
     token = ServiceAccount.from_file(file).token(["chat"], 600)
 
     assert jwt.get_unverified_header(token) == {"alg": algorithm, "typ": "JWT"}
@@ -189,10 +197,10 @@ def test_what_is_no_service_account_is_refused_without_quoting_it(changes: dict[
 
 @pytest.mark.parametrize("text", [PEM, "", "[]", '{"type": '])
 def test_a_file_that_holds_something_else_is_refused_without_quoting_it(text: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text(text)
+    file = written(tmp_path, text)
 
     with pytest.raises(ValueError, match="not a service account: not ") as caught:
-        ServiceAccount.from_file(tmp_path / "file")
+        ServiceAccount.from_file(file)
 
     assert caught.value.__cause__ is None
     assert not text or text not in str(caught.value)
@@ -201,6 +209,33 @@ def test_a_file_that_holds_something_else_is_refused_without_quoting_it(text: st
 def test_a_file_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ServiceAccount.from_file(tmp_path / "none")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes here")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o602, 0o644, 0o777, 0o444])
+def test_a_file_of_ones_own_that_others_can_read_or_change_is_refused(mode: int, tmp_path: Path) -> None:
+    file = written(tmp_path, json.dumps(MEMBERS), mode)
+    link = tmp_path / "link"
+    link.symlink_to(file)
+
+    for path in (file, link):
+        with pytest.raises(PermissionError, match="open to others on this machine: chmod 600 it"):
+            ServiceAccount.from_file(path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_that_its_owner_alone_can_read_is_read(mode: int, tmp_path: Path) -> None:
+    assert ServiceAccount.from_file(written(tmp_path, json.dumps(MEMBERS), mode)).id == MEMBERS["id"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no owners here")
+def test_a_file_that_another_user_has_mounted_is_that_users_to_protect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, json.dumps(MEMBERS), 0o444)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+
+    assert ServiceAccount.from_file(file).id == MEMBERS["id"]
 
 
 @pytest.mark.parametrize("missing", ["jwt", "cryptography"])

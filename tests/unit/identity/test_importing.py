@@ -1,5 +1,6 @@
 """Access keys of an old config: which tables are taken, what of them is wrong, and how they come into the database."""
 
+import datetime
 from pathlib import Path
 
 import orjson
@@ -10,12 +11,15 @@ from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.config import Config, ConfigError
-from service.identity.access_key_registry import list_access_keys
+from service.identity.access_key_rows import LIFETIME_MAX_US
 from service.identity.importing import import_keys, keys_in
 from service.identity.place import FIRST
+from service.identity.seals import Seals
+from service.identity.stored_access_keys import list_access_keys
 from service.storage.database import Database
 from tests.unit.cli.configs import write_config
 
+SEALS = Seals({"1": b"p" * 32})
 HASH = "9f2c4e0b7a6d51388c1f4b2e9d7a6053c8e1f0a2b4d6978812e3c5f7a9b0d1e2"
 
 
@@ -88,17 +92,37 @@ async def test_keys_are_imported_once_with_a_notice_and_told_to_every_replica(
 ) -> None:
     committer = Committer(database, DatabaseClock(await database.now_us()), lambda _: None)
     books = Books(database, committer)
-    first, both = key_table(), key_table() + key_table(id='"Zk81mWq4bYt7"')
-    taken = [await books.change(import_keys(keys_in(text, loaded), "ada")) for text in (first, both, both, "")]
+    soon = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)).isoformat()
+    first, other = key_table(expires_at=soon), key_table(id='"Zk81mWq4bYt7"', expires_at=soon)
+    both = first + other
+    taken = [await books.change(import_keys(keys_in(text, loaded), "ada", SEALS)) for text in (first, both, both, "")]
     page = await books.read(lambda tx: list_access_keys(tx, "", "", 9, FIRST))
     ((version,),) = await books.read(lambda tx: tx.fetch("SELECT version FROM identity_version"))
     bodies = await books.read(lambda tx: tx.fetch("SELECT body FROM audit WHERE kind = 'notice' ORDER BY at_us, seq"))
     await committer.close(5.0)
     notices = [notice for (body,) in bodies if (notice := orjson.loads(body))["event"] != "writer_started"]
 
-    assert taken == [["3vXr0aLkT9Qd"], ["Zk81mWq4bYt7"], [], []]
+    assert taken == [(["3vXr0aLkT9Qd"], []), (["Zk81mWq4bYt7"], []), ([], []), ([], [])]
     assert [(key.id, key.state, key.created_by) for key in page.keys] == [
         ("3vXr0aLkT9Qd", "ACTIVE", "ada"), ("Zk81mWq4bYt7", "ACTIVE", "ada"),
     ]  # fmt: skip
     assert version == 3
-    assert notices == [{"event": "access_keys_imported", "ids": ids, "principal": "ada"} for ids in taken[:2]]
+    assert notices == [
+        {"event": "access_keys_imported", "ids": ids, "cut": [], "principal": "ada"} for ids, _ in taken[:2]
+    ]
+
+
+async def test_no_imported_key_lives_longer_than_one_that_is_made(database: Database, loaded: Config) -> None:
+    committer = Committer(database, DatabaseClock(await database.now_us()), lambda _: None)
+    books = Books(database, committer)
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    year, long = (now + datetime.timedelta(days=days) for days in (364, 3650))
+    text = key_table(expires_at=year.isoformat()) + key_table(id='"Zk81mWq4bYt7"', expires_at=long.isoformat())
+    imported = await books.change(import_keys(keys_in(text, loaded), "ada", SEALS))
+    page = await books.read(lambda tx: list_access_keys(tx, "", "", 9, FIRST))
+    await committer.close(5.0)
+    kept, cut = page.keys
+
+    assert imported == (["3vXr0aLkT9Qd", "Zk81mWq4bYt7"], ["Zk81mWq4bYt7"])
+    assert kept.expires_at_us == int(year.timestamp()) * 1_000_000
+    assert cut.expires_at_us == cut.grant_expires_at_us == cut.created_at_us + LIFETIME_MAX_US

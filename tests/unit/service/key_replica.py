@@ -16,6 +16,7 @@ from cohort.v1.access_key_pb2 import (
     CreateAccessKeyResponse,
     ListAccessKeysRequest,
     RevokeAccessKeyRequest,
+    RevokeAccessKeyResponse,
     RotateAccessKeyRequest,
     RotateAccessKeyResponse,
 )
@@ -44,8 +45,9 @@ CALLERS = {
     "rotator": Principal("search", "ci", frozenset({"keys:rotate", "chat"}), "access_key", "r"),
     "narrow": Principal("search", "ci", frozenset({"keys:rotate", "chat"}), "access_key", "n", frozenset({"m"}), 10),
     "caller": Principal("search", "app", frozenset({"chat"}), "access_key", "c"),
+    "namesake": Principal("platform", "ada", frozenset({"admin"}), "access_key", "p"),
 }
-OPERATOR, ROTATOR, NARROW, CALLER = ([("x-api-key", who)] for who in CALLERS)
+OPERATOR, ROTATOR, NARROW, CALLER, NAMESAKE = ([("x-api-key", who)] for who in CALLERS)
 DAY_S = 86_400
 
 
@@ -56,20 +58,30 @@ class Replica:
         self.database = database
         self.books = books
         self.stub = stub
-        self.identities = Identities(books, lambda: None)
+        self.forged: list[str] = []
+        self.identities = Identities(books, lambda: None, self.forged.extend)
         self.identities.take_over("test", PEPPERS)
 
     async def create(self, *, lives_s: float = DAY_S, **fields: Any) -> CreateAccessKeyResponse:
+        return await self.ask(await self.asked(lives_s=lives_s, **fields))
+
+    async def asked(self, *, lives_s: float = DAY_S, **fields: Any) -> CreateAccessKeyRequest:
+        """A request for a key."""
         request = CreateAccessKeyRequest(**{"team": "search", "name": "indexer", "scopes": ["embed", "chat"], **fields})
         request.expire_time.FromMicroseconds(await self.database.now_us() + int(lives_s * 1e6))
-        return await self.stub.CreateAccessKey(request, metadata=OPERATOR)
+        return request
+
+    async def ask(self, request: CreateAccessKeyRequest, who: Any = OPERATOR) -> CreateAccessKeyResponse:
+        return await self.stub.CreateAccessKey(request, metadata=who)
 
     async def rotate(self, key_id: str, who: Any = OPERATOR, **fields: Any) -> RotateAccessKeyResponse:
         return await self.stub.RotateAccessKey(RotateAccessKeyRequest(id=key_id, **fields), metadata=who)
 
     async def revoke(self, key_id: str, note: str = "") -> AccessKey:
-        request = RevokeAccessKeyRequest(id=key_id, note=note)
-        return (await self.stub.RevokeAccessKey(request, metadata=OPERATOR)).access_key
+        return (await self.end(key_id, note=note)).access_key
+
+    async def end(self, key_id: str, **fields: Any) -> RevokeAccessKeyResponse:
+        return await self.stub.RevokeAccessKey(RevokeAccessKeyRequest(id=key_id, **fields), metadata=OPERATOR)
 
     async def listed(self, **fields: Any) -> list[AccessKey]:
         """Those of every page."""
@@ -99,10 +111,13 @@ class Replica:
 
 
 @contextlib.asynccontextmanager
-async def key_replica(database: Database, peppers: dict[str, bytes] = PEPPERS) -> AsyncIterator[Replica]:
+async def key_replica(
+    database: Database, peppers: dict[str, bytes] = PEPPERS, pepper_version: str | None = None
+) -> AsyncIterator[Replica]:
     """Serves while the context is open."""
     loaded = SimpleNamespace(config=SimpleNamespace(environment="test"))
-    snapshot: Any = SimpleNamespace(policies=TEAMS, peppers=peppers, loaded=loaded)
+    current = pepper_version or max(peppers, key=int, default="")
+    snapshot: Any = SimpleNamespace(policies=TEAMS, peppers=peppers, pepper_version=current, loaded=loaded)
 
     def open_call(rpc: str, context: Context) -> Call:
         return Call(rpc, snapshot, 0.0, metadata=context.invocation_metadata() or ())

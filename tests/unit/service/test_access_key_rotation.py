@@ -21,10 +21,11 @@ from tests.unit.service.key_replica import (
     key_replica,
 )
 
-ACTIVE, REPLACED, EXPIRED = (
+ACTIVE, REPLACED, EXPIRED, REVOKED = (
     access_key_pb2.ACCESS_KEY_STATE_ACTIVE,
     access_key_pb2.ACCESS_KEY_STATE_REPLACED,
     access_key_pb2.ACCESS_KEY_STATE_EXPIRED,
+    access_key_pb2.ACCESS_KEY_STATE_REVOKED,
 )
 
 
@@ -174,3 +175,104 @@ async def test_a_new_key_is_shown_though_the_database_cannot_be_read_any_more(
     await replica.identities.refresh()
 
     assert replica.principal_of(rotated.secret).credential_id == rotated.access_key.id
+
+
+async def test_without_an_operator_no_line_of_keys_outlives_what_one_has_granted(replica: Replica, clock: Any) -> None:
+    key = (await replica.create(scopes=["chat"], lives_s=10 * DAY_S)).access_key
+    granted = key.grant_expire_time
+    assert granted == key.expire_time
+    for _ in range(4):
+        await clock.shift(2 * DAY_S * 1_000_000)
+        key = (await replica.rotate(key.id, ROTATOR)).access_key
+        assert (key.expire_time, key.grant_expire_time) == (granted, granted)
+    await clock.shift(2 * DAY_S * 1_000_000)
+
+    refusal = await refused(replica.rotate(key.id, ROTATOR))
+    assert (refusal.reason, refusal.info.metadata["state"]) == ("CREDENTIAL_NOT_ACTIVE", "EXPIRED")
+
+
+async def test_a_shorter_key_of_a_line_does_not_shorten_what_was_granted(replica: Replica) -> None:
+    key = (await replica.create(scopes=["chat"], lives_s=10 * DAY_S)).access_key
+    now_s = await replica.database.now_us() // 1_000_000
+    short = (await replica.rotate(key.id, ROTATOR, expire_time={"seconds": now_s + 3600})).access_key
+    assert (short.expire_time.seconds, short.grant_expire_time) == (now_s + 3600, key.expire_time)
+    long = (await replica.rotate(short.id, ROTATOR, expire_time=key.expire_time)).access_key
+
+    assert long.expire_time == key.expire_time
+
+
+async def test_a_rotator_asks_for_no_later_end_than_was_granted_and_an_operator_may(replica: Replica) -> None:
+    key = (await replica.create(scopes=["chat"])).access_key
+    later = {"seconds": key.grant_expire_time.seconds + 60}
+    refusal = await refused(replica.rotate(key.id, ROTATOR, expire_time=later))
+
+    assert (refusal.reason, refusal.fields) == ("REQUEST_INVALID", {"expire_time"})
+    assert len(await replica.listed()) == 1
+    renewed = (await replica.rotate(key.id, expire_time=later)).access_key
+    assert renewed.expire_time == renewed.grant_expire_time
+    assert renewed.expire_time.seconds == later["seconds"]
+
+
+async def line_of(replica: Replica, rotations: int) -> list[str]:
+    """A key and those that took its place, by their ids."""
+    line = [(await replica.create()).access_key.id]
+    for _ in range(rotations):
+        line.append((await replica.rotate(line[-1])).access_key.id)
+    return line
+
+
+async def test_a_revoked_key_tells_what_took_its_place_and_still_gives_access(replica: Replica) -> None:
+    line = await line_of(replica, 2)
+    ended = await replica.end(line[0])
+
+    assert ended.access_key.id == line[0]
+    assert [(key.id, key.state) for key in ended.successors] == [(line[1], REPLACED), (line[2], ACTIVE)]
+
+
+async def test_a_key_is_revoked_with_all_that_took_its_place_and_one_notice_each(replica: Replica) -> None:
+    line, other = await line_of(replica, 3), await line_of(replica, 1)
+    await replica.revoke(line[2])
+    before = await replica.version()
+    ended = await replica.end(line[1], with_successors=True, note="was in a log")
+
+    assert [key.id for key in ended.successors] == line[2:]
+    states = {key.id: key.state for key in await replica.listed()}
+    assert [states[key_id] for key_id in line] == [REPLACED, REVOKED, REVOKED, REVOKED]
+    assert REVOKED not in {states[key_id] for key_id in other}
+    revoked = [each for each in await replica.notices() if each["event"] == "access_key_revoked"]
+    assert [each["access_key_id"] for each in revoked] == [line[2], line[1], line[3]]
+    assert {each["note"] for each in revoked[1:]} == {"was in a log"}
+    assert await replica.version() == before + 1
+    assert await replica.end(line[1], with_successors=True) == ended
+    assert await replica.version() == before + 1
+
+
+async def test_a_line_that_somebody_bent_into_a_circle_ends(replica: Replica) -> None:
+    line = await line_of(replica, 1)
+    await replica.fetch("UPDATE access_key SET replaced_by = $1 WHERE id = $2", *line)
+    ended = await replica.end(line[0], with_successors=True)
+
+    assert [key.id for key in ended.successors] == line[1:]
+
+
+async def test_a_line_that_leads_nowhere_is_revoked_as_far_as_it_goes(replica: Replica) -> None:
+    line = await line_of(replica, 1)
+    await replica.fetch("DELETE FROM access_key WHERE id = $1", line[1])
+    ended = await replica.end(line[0], with_successors=True)
+
+    assert (ended.access_key.state, [*ended.successors]) == (REVOKED, [])
+
+
+async def test_no_rotation_at_the_same_time_escapes_a_revocation_with_successors(
+    postgres_database: Database, open_replica: Any
+) -> None:
+    async with key_replica(postgres_database) as one, key_replica(await open_replica()) as two:
+        for _ in range(10):
+            line = await line_of(one, 1)
+            rotation, ended = await asyncio.gather(
+                two.rotate(line[1]), one.end(line[0], with_successors=True), return_exceptions=True
+            )
+            if isinstance(rotation, grpc.aio.AioRpcError):
+                assert rotation.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert not isinstance(ended, BaseException)
+        assert {key.state for key in await one.listed()} == {REVOKED}

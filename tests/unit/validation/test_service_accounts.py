@@ -13,9 +13,9 @@ from cohort.v1.service_account_pb2 import (
     RevokeServiceAccountRequest,
 )
 from service.validation import (
-    violations_of_create_account,
-    violations_of_list_accounts,
-    violations_of_revoke_account,
+    violations_of_create_service_account,
+    violations_of_list_service_accounts,
+    violations_of_revoke_service_account,
 )
 from tests.unit.validation.tables import Members, Row
 
@@ -77,36 +77,38 @@ def found(violations: list[Any]) -> list[tuple[str, str]]:
 def test_an_account_that_may_not_be_made(row: Row) -> None:
     request = ParseDict({**ACCOUNT, **row.members}, CreateServiceAccountRequest())
 
-    assert found(violations_of_create_account(request)) == row.found
+    assert found(violations_of_create_service_account(request)) == row.found
 
 
 @pytest.mark.parametrize("row", LIST_ROWS, ids=lambda row: row.what)
 def test_a_list_that_may_not_be_asked_for(row: Row) -> None:
-    assert found(violations_of_list_accounts(ParseDict({**row.members}, ListServiceAccountsRequest()))) == row.found
+    request = ParseDict({**row.members}, ListServiceAccountsRequest())
+
+    assert found(violations_of_list_service_accounts(request)) == row.found
 
 
 @pytest.mark.parametrize("row", REVOKE_ROWS, ids=lambda row: row.what)
 def test_a_revocation_that_may_not_be_asked_for(row: Row) -> None:
     request = ParseDict({"id": "sa_AAAAAAAAAAAAAAAA", **row.members}, RevokeServiceAccountRequest())
 
-    assert found(violations_of_revoke_account(request)) == row.found
+    assert found(violations_of_revoke_service_account(request)) == row.found
 
 
 @pytest.mark.parametrize("members", PASSING)
 def test_an_account_that_may_be_made(members: Members) -> None:
     request = ParseDict({**ACCOUNT, **members}, CreateServiceAccountRequest())
 
-    assert violations_of_create_account(request) == []
+    assert violations_of_create_service_account(request) == []
 
 
 def test_what_may_be_left_out_of_the_other_requests() -> None:
-    assert violations_of_list_accounts(ListServiceAccountsRequest()) == []
-    assert violations_of_revoke_account(RevokeServiceAccountRequest(id="sa_AAAAAAAAAAAAAAAA")) == []
+    assert violations_of_list_service_accounts(ListServiceAccountsRequest()) == []
+    assert violations_of_revoke_service_account(RevokeServiceAccountRequest(id="sa_AAAAAAAAAAAAAAAA")) == []
 
 
 def test_a_refused_key_is_not_quoted() -> None:
     request = ParseDict({**ACCOUNT, "public_key": PRIVATE}, CreateServiceAccountRequest())
-    (violation,) = violations_of_create_account(request)
+    (violation,) = violations_of_create_service_account(request)
 
     assert PRIVATE.splitlines()[1][:12] not in violation.description
     assert "must stay with the caller" in violation.description

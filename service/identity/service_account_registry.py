@@ -1,30 +1,34 @@
 """Rows of `service_account`: made, listed and revoked; each change with its notice, and told to every replica."""
 
-import secrets
-import string
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 
+from service.books import ledger
 from service.books.entries import Work
-from service.books.errors import CredentialUnknown
+from service.books.errors import BooksUnavailable, CredentialUnknown, RequestIdReused
 from service.books.operations import Operator
 from service.books.records import Record
 from service.identity.access_key_rows import count_up
-from service.identity.place import FIRST, Place
+from service.identity.base62 import random_base62
+from service.identity.place import FIRST, CredentialPlace
+from service.identity.request_names import RequestName
+from service.identity.seals import UNSEALED, Seals, text_of
 from service.identity.service_accounts import ID_PREFIX
 from service.storage.database import Transaction
 
 _ID_CHARS = 16
-_BASE62 = string.digits + string.ascii_letters
 
 _INSERT = """
-INSERT INTO service_account (id, team, name, scopes, models, max_tokens_per_call, public_key, algorithm, created_at_us,
-  created_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_us(), $9)"""
+INSERT INTO service_account (id, pepper_version, team, name, scopes, models, max_tokens_per_call, public_key, algorithm,
+  created_at_us, created_by, seal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (id) DO NOTHING
+RETURNING id"""
 _REVOKE = """
-UPDATE service_account SET revoked_at_us = clock_us() WHERE id = $1 AND revoked_at_us = 0 RETURNING revoked_at_us"""
+UPDATE service_account SET revoked_at_us = clock_us(), seal = $1 WHERE id = $2 AND revoked_at_us = 0
+RETURNING revoked_at_us"""
 _ONE = """
 SELECT id, team, name, scopes, models, max_tokens_per_call, public_key, algorithm, created_at_us, created_by,
   revoked_at_us, last_used_day
@@ -38,7 +42,7 @@ ORDER BY team, name, created_at_us, id LIMIT $6"""
 
 
 @dataclass(frozen=True, slots=True)
-class NewAccount:
+class NewServiceAccount:
     """A service account that is to be."""
 
     team: str
@@ -53,7 +57,7 @@ class NewAccount:
     """Its own cap of output tokens; None: its team's."""
 
 
-class StoredAccount(NamedTuple):
+class StoredServiceAccount(NamedTuple):
     """A row, in the order of its columns."""
 
     id: str
@@ -72,35 +76,47 @@ class StoredAccount(NamedTuple):
     """Days since 1970; 0 if it was never used."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CredentialPlace:
         """Where it stands among all."""
-        return Place(self.team, self.name, self.created_at_us, self.id)
+        return CredentialPlace(self.team, self.name, self.created_at_us, self.id)
 
 
 class Page(NamedTuple):
     """Some accounts by team, name and time of their making, and where the next page begins; None if there is none."""
 
-    accounts: list[StoredAccount]
-    end: Place | None
+    accounts: list[StoredServiceAccount]
+    end: CredentialPlace | None
 
 
-def create(new: NewAccount, by: str) -> Work:
-    """Makes an account; gives it as `StoredAccount`.
+def create(new: NewServiceAccount, by: str, seals: Seals, named: RequestName | None = None) -> Work:
+    """Makes an account; gives it as `StoredServiceAccount`.
 
     Args:
         new: What it is.
         by: The operator who makes it, by team and name.
-    """
-    account_id = ID_PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_ID_CHARS))
+        seals: What its row is sealed with; of one pepper at least.
+        named: Who asks for it, if they gave the request a name: it makes no second account.
 
-    async def act(tx: Transaction) -> tuple[StoredAccount, Record]:
+    Raises (through the entry's `done`):
+        RequestIdReused: The request's name stands for another account.
+    """
+    account_id = ID_PREFIX + (named.id(_ID_CHARS) if named else random_base62(_ID_CHARS))
+
+    async def act(tx: Transaction) -> tuple[StoredServiceAccount, Record | None]:
         scopes, models = (orjson.dumps(sorted(names)).decode() for names in (new.scopes, new.models))
-        await tx.fetch(
-            _INSERT, account_id, new.team, new.name, scopes, models, new.max_tokens_per_call, new.public_key,
-            new.algorithm, by,
+        row = (
+            account_id, seals.current, new.team, new.name, scopes, models, new.max_tokens_per_call,
+            new.public_key, new.algorithm, await ledger.clock(tx), by,
         )  # fmt: skip
-        await count_up(tx)
+        made = await tx.fetch(_INSERT, *row, seals.of(text_of("service_account", *row), seals.current))
         stored = await _one(tx, account_id)
+        if not made:
+            if named is None:
+                raise BooksUnavailable("a service account has this id; another attempt makes another id")
+            if not _is(new, stored):
+                raise RequestIdReused(named.request_id)
+            return stored, None
+        await count_up(tx)
         return stored, _notice("service_account_created", stored, Operator(by, ""))
 
     # Of no team: what keeps a team's budget locked does not keep operators from saying who may call.
@@ -108,14 +124,14 @@ def create(new: NewAccount, by: str) -> Work:
 
 
 def revoke(account_id: str, by: Operator) -> Work:
-    """Ends an account, if it has not ended; gives it as `StoredAccount`.
+    """Ends an account, if it has not ended; gives it as `StoredServiceAccount`.
 
     Raises (through the entry's `done`):
         CredentialUnknown: There is none of this id.
     """
 
-    async def act(tx: Transaction) -> tuple[StoredAccount, Record | None]:
-        changed = await tx.fetch(_REVOKE, account_id)
+    async def act(tx: Transaction) -> tuple[StoredServiceAccount, Record | None]:
+        changed = await tx.fetch(_REVOKE, UNSEALED, account_id)
         stored = await _one(tx, account_id)
         if not changed:
             return stored, None
@@ -125,7 +141,7 @@ def revoke(account_id: str, by: Operator) -> Work:
     return Work("", act)
 
 
-async def list_accounts(tx: Transaction, team: str, accounts_max: int, after: Place = FIRST) -> Page:
+async def list_service_accounts(tx: Transaction, team: str, accounts_max: int, after: CredentialPlace = FIRST) -> Page:
     """Reads the next page.
 
     Args:
@@ -139,19 +155,28 @@ async def list_accounts(tx: Transaction, team: str, accounts_max: int, after: Pl
     return Page(accounts, accounts[-1].place if len(rows) > accounts_max else None)
 
 
-async def _one(tx: Transaction, account_id: str) -> StoredAccount:
+async def _one(tx: Transaction, account_id: str) -> StoredServiceAccount:
     rows = await tx.fetch(_ONE, account_id)
     if not rows:
         raise CredentialUnknown(account_id)
     return _stored(rows[0])
 
 
-def _stored(row: Any) -> StoredAccount:
+def _stored(row: Any) -> StoredServiceAccount:
     account_id, team, name, scopes, models, *rest = row
-    return StoredAccount(account_id, team, name, orjson.loads(scopes), orjson.loads(models), *rest)
+    return StoredServiceAccount(account_id, team, name, orjson.loads(scopes), orjson.loads(models), *rest)
 
 
-def _notice(event: str, stored: StoredAccount, by: Operator) -> Record:
+def _is(new: NewServiceAccount, stored: StoredServiceAccount) -> bool:
+    return (
+        (new.team, new.name, new.public_key, new.max_tokens_per_call)
+        == (stored.team, stored.name, stored.public_key, stored.max_tokens_per_call)
+        and new.scopes == frozenset(stored.scopes)
+        and new.models == frozenset(stored.models)
+    )  # fmt: skip
+
+
+def _notice(event: str, stored: StoredServiceAccount, by: Operator) -> Record:
     body = {
         "event": event,
         "service_account_id": stored.id,

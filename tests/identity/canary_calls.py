@@ -1,0 +1,117 @@
+"""What a service goes through while its secrets are looked for: each credential, each RPC, failures, reloads."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from clients.sandbox import Fault
+from clients.sandbox.keys import Key
+from cohort.v1.access_key_pb2 import CreateAccessKeyResponse, RotateAccessKeyResponse
+from tests.e2e import requests
+from tests.identity.canaries import Secrets, canary
+from tests.identity.minters import STATES, Holder, Presented, bearer
+from tests.identity.rpcs import ENTRIES, RPCS, TEAM, Ended, narrowest
+from tests.identity.scene import Scene
+
+CHAT = "/cohort.v1.GatewayService/Chat"
+CHAT_STREAM = "/cohort.v1.GatewayService/ChatStream"
+FAULTS = (
+    {"status": 401, "message": "invalid api token {cohere_key}"},
+    {"status": 403, "message": "{cohere_key} may not"},
+    {"status": 500, "message": "failed for Bearer {cohere_key}"},
+    {"status": 502, "body": "html", "message": "{cohere_key}"},
+    {"disconnect": True},
+    {"cut_after_bytes": 20},
+    {"headers": {"x-debug-trace-id": "{cohere_key}"}, "status": 400, "message": "no"},
+)
+
+
+async def lived(made: Scene, secrets: Secrets) -> list[Ended]:
+    """All of it."""
+    secrets.add_files(made.folder)
+    made.sandbox.state.keys.add([Key("canary", secrets.texts["Cohere key"], "sandbox-organization")])
+    return [
+        *await call_all(made, secrets),
+        *await operate(made, secrets),
+        *await fail_at_cohere(made, secrets),
+        *await change(made, secrets),
+    ]
+
+
+async def call_all(made: Scene, secrets: Secrets) -> list[Ended]:
+    """Every kind of credential in every state, broken ones, and what is no credential here but a secret elsewhere."""
+    calls: list[Awaitable[Ended]] = []
+    for kind, minter in made.minters.by_kind().items():
+        for state in STATES:
+            shown = minter.mint(Holder(TEAM, "chat", state))
+            secrets.add_presented(f"{kind}, {state}", shown)
+            channel = made.channel(shown.certificate)
+            request = requests.chat(secrets.texts["prompt"])
+            calls += [RPCS[path].call(channel, request, shown.metadata) for path in (CHAT, CHAT_STREAM)]
+            calls += [RPCS[CHAT].call(channel, request, shown.metadata * 2)]
+            broken = Presented(tuple((name, f"{value[:-1]}!") for name, value in shown.metadata))
+            calls.append(RPCS[CHAT].call(channel, request, broken.metadata))
+    for what in ("refresh token", "client secret", "Cohere key", "pepper"):
+        calls.append(RPCS[CHAT].call(made.channel(), requests.chat(), bearer(secrets.texts[what]).metadata))
+    # One that is everything but of this environment.
+    calls += [RPCS[CHAT].call(made.channel(), requests.chat(), bearer(f"cohort_prod_{canary()}").metadata)]
+    return list(await asyncio.gather(*calls))
+
+
+async def operate(made: Scene, secrets: Secrets) -> list[Ended]:
+    """Every RPC with the narrowest scope; the access keys that some of them show are secrets as well."""
+    ended: list[Ended] = []
+    for path, entry in ENTRIES.items():
+        shown = made.minters.access_key.mint(Holder(TEAM, narrowest(path)))
+        secrets.add_presented(f"access key for {path}", shown)
+        result = await RPCS[path].call(made.channel(), entry.request(made), shown.metadata)
+        assert result.code == "OK", (path, result)
+        ended.append(result)
+    by_name = dict(zip(ENTRIES, ended, strict=True))
+    created = CreateAccessKeyResponse.FromString(by_name["/cohort.v1.AdminService/CreateAccessKey"].answer)
+    rotated = RotateAccessKeyResponse.FromString(by_name["/cohort.v1.AdminService/RotateAccessKey"].answer)
+    secrets.add("access key, created", created.secret)
+    secrets.add("access key, rotated", rotated.secret)
+    fresh = [bearer(each.secret).metadata for each in (created, rotated)]
+    return [*ended, *[await RPCS[CHAT].call(made.channel(), requests.chat(), metadata) for metadata in fresh]]
+
+
+async def fail_at_cohere(made: Scene, secrets: Secrets) -> list[Ended]:
+    """Answers that quote the Cohere key, and connections that break."""
+    ended: list[Ended] = []
+    shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
+    for fault in FAULTS:
+        for path in (CHAT, CHAT_STREAM):
+            fields = {name: _quoting(value, secrets.texts["Cohere key"]) for name, value in fault.items()}
+            made.sandbox.state.faults.add([Fault.model_validate(fields)])
+            ended.append(await RPCS[path].call(made.channel(), requests.chat(), shown.metadata))
+            made.sandbox.state.faults.clear()
+    return ended
+
+
+def _quoting(value: object, cohere_key: str) -> object:
+    if isinstance(value, dict):
+        return {name: _quoting(each, cohere_key) for name, each in value.items()}
+    return value.replace("{cohere_key}", cohere_key) if isinstance(value, str) else value
+
+
+async def change(made: Scene, secrets: Secrets) -> list[Ended]:
+    """Reloads that pass and that are refused, another Cohere key, a Cohere key that is gone."""
+    reloader, config = made.service.reloader, made.folder / "cohort.toml"
+    assert reloader.reload()
+    good = config.read_text()
+    misplaced = secrets.texts["client secret"]
+    for wrong in (f'nonsense = "{misplaced}"\n{good}', f"{misplaced}\n{good}", good.replace("file:pepper", misplaced)):
+        config.write_text(wrong)
+        assert not reloader.reload()
+    config.write_text(good)
+    rotated = secrets.texts["Cohere key after rotation"]
+    made.sandbox.state.keys.add([Key("rotated", rotated, "sandbox-organization")])
+    shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
+    ended = []
+    for value in (rotated, canary(), ""):
+        (made.folder / "cohere.key").write_text(value)
+        reloader.renew_keys()
+        ended.append(await RPCS[CHAT].call(made.channel(), requests.chat(), shown.metadata))
+    (made.folder / "cohere.key").write_text(rotated)
+    reloader.renew_keys()
+    return ended
