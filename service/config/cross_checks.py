@@ -113,11 +113,10 @@ def _books_problems(document: dict[str, Any]) -> Iterator[str]:
 
 def _limits_problems(document: dict[str, Any]) -> Iterator[str]:
     teams = _table(document, "teams")
-    allowed_by: dict[str, dict[str, int]] = {str(tier): most for tier, most in TIERS.items()}
     for name in teams:
         team = _table(teams, name)
         tier, limits = team.get("tier"), _table(team, "limits")
-        for setting, most in allowed_by.get(tier, {}).items() if isinstance(tier, str) else ():
+        for setting, most in TIERS.get(tier, {}).items() if isinstance(tier, str) else ():
             wanted = limits.get(setting)
             if isinstance(wanted, int) and wanted > most:
                 yield f"teams.{name}.limits.{setting}: the tier {tier} allows {most}, which can only be narrowed"

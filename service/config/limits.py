@@ -11,7 +11,7 @@ RATE_MAX = 1_000_000_000
 Tier: TypeAlias = Literal["free", "pro", "enterprise"]
 Rate: TypeAlias = Annotated[StrictInt, Field(ge=1, le=RATE_MAX)]
 
-TIERS: dict[Tier, dict[str, int]] = {
+TIERS: dict[str, dict[str, int]] = {
     "free": {"requests_per_minute": 60, "requests_per_day": 1_000},
     "pro": {"requests_per_minute": 600, "requests_per_day": 50_000},
     "enterprise": {},
