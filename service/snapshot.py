@@ -10,9 +10,10 @@ from yarl import URL
 
 from clients.cohere_key import KeyRing
 from clients.errors import SecretMissing
-from clients.pacing.allowance import TRIAL, Allowance
+from clients.pacing.allowance import Allowance
 from clients.teams import TeamClient
-from service.config import ConfigError, LoadedConfig, PacingConfig, TeamConfig
+from service.allowances import allowances_of
+from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
 from service.identity.bundle import Bundle, bundle_of
 from service.limits.limit import TeamLimits
@@ -103,7 +104,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
         limits={name: limits_of(name, team) for name, team in config.teams.items()},
-        allowances=_allowances(config.teams, config.cohere.pacing),
+        allowances=allowances_of(config.teams, config.cohere.pacing),
         price_book=prices,
         alert_cost_nanos=nanos_of_usd(config.books.alert_cost_usd),
     )
@@ -187,19 +188,6 @@ def _price_book(loaded: LoadedConfig, before: Snapshot | None, problems: list[st
 
 def _budget(team: TeamConfig) -> BudgetTerms:
     return BudgetTerms(nanos_of_usd(team.daily_budget_usd), ZoneInfo(team.time_zone))
-
-
-def _allowances(teams: dict[str, TeamConfig], pacing: PacingConfig) -> dict[str, Allowance]:
-    production = Allowance(
-        chat_requests=pacing.chat_requests_per_minute,
-        embed_inputs=pacing.embed_inputs_per_minute,
-        embed_images=pacing.embed_images_per_minute,
-        rerank_requests=pacing.rerank_requests_per_minute,
-        chat_requests_by_model=pacing.chat_requests_per_minute_by_model,
-    )
-    allowances = {"production": production, "trial": TRIAL}
-    kinds = {name: team.cohere_key_kind or pacing.key_kind for name, team in teams.items()}
-    return {name: allowances[kind] for name, kind in kinds.items() if kind != "off"}
 
 
 def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:

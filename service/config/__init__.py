@@ -2,6 +2,7 @@
 
 from service.config.identity import IdentityConfig, IssuerConfig, SpiffeIdConfig, TrustDomainConfig
 from service.config.loading import LoadedConfig, config_file, environment_variable, load
+from service.config.pacing import PacingConfig
 from service.config.problems import ConfigError
 from service.config.sections import (
     AuditConfig,
@@ -10,7 +11,6 @@ from service.config.sections import (
     Config,
     MetricsConfig,
     MtlsConfig,
-    PacingConfig,
     ServerConfig,
     TeamConfig,
     TlsConfig,

@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool, StrictInt
 from service.config.base import Section
 from service.config.identity import IdentityConfig
 from service.config.limits import LimitsConfig, Rate, Tier
+from service.config.pacing import KeyKind, PacingConfig
 from service.config.values import (
     Address,
     Amount,
@@ -71,26 +72,6 @@ class TracingConfig(Section):
     """OpenTelemetry spans (the `otel` extra), exported as the OTEL_* variables say. A change needs a restart."""
 
     enabled: StrictBool = False
-
-
-KeyKind = Literal["production", "trial", "off"]
-PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-
-
-class PacingConfig(Section):
-    """How fast Cohere keys are used. The limits are those of production keys; by default what Cohere publishes."""
-
-    key_kind: KeyKind = "production"
-    """What teams' Cohere keys are whose `cohere_key_kind` is absent; `off`: they are not paced."""
-    chat_requests_per_minute: PerMinute = 500
-    """Of each model that is not named below."""
-    chat_requests_per_minute_by_model: dict[Annotated[str, Field(min_length=1, max_length=200)], PerMinute] = Field(
-        default_factory=dict
-    )
-    embed_inputs_per_minute: PerMinute = 2000
-    """Of texts."""
-    embed_images_per_minute: PerMinute = 400
-    rerank_requests_per_minute: PerMinute = 1000
 
 
 class CohereConfig(Section):
