@@ -7,6 +7,7 @@ most a minute and both distances long, and it holds at most the limit of units (
 """
 
 from collections import deque
+from typing import NamedTuple
 
 MINUTE_US = 60_000_000
 BURST_SHARE = 10
@@ -17,6 +18,19 @@ HELD_SHARE = 60
 """Of it a turn may be kept before it is used; the rest is for the hold, the connection and the network: 1 s."""
 
 
+class Cost(NamedTuple):
+    """What a request of one size takes, in microseconds."""
+
+    cost_us: int
+    """The stretch that it takes."""
+    back_us: int
+    """How far in the past the stretch may begin: idle time is not lost at once."""
+    early_us: int
+    """How long before the end of its stretch it is due."""
+    reach_us: int
+    """How far in the past it may begin when it is used, if it was taken before."""
+
+
 class CellRate:
     """What units of one limit cost, in microseconds of the limit's time.
 
@@ -25,7 +39,7 @@ class CellRate:
         minute_us: How long the limit's minute is.
     """
 
-    __slots__ = ("_spread_units", "_spread_us", "burst", "held_us", "limit", "minute_us")
+    __slots__ = ("_costs", "_spread_units", "_spread_us", "burst", "held_us", "limit", "minute_us", "small")
 
     def __init__(self, limit: int, minute_us: int = MINUTE_US) -> None:
         self.limit = limit
@@ -34,23 +48,28 @@ class CellRate:
         self.held_us = minute_us // HELD_SHARE
         self._spread_us = minute_us + minute_us // LEASE_SHARE
         self._spread_units = limit - self.burst
+        self._costs: dict[int, Cost] = {}
+        self.small = self.cost_of(1)
+        """Of the smallest request."""
 
-    def cost_us(self, units: int) -> int:
-        """The stretch that a request takes. One larger than the burst takes more, for it can be early *and* late."""
-        return self.span_us(units if units <= self.burst else 2 * units - self.burst)
+    def cost_of(self, units: int) -> Cost:
+        """What a request takes. Of the few sizes there are, each is worked out once."""
+        cost = self._costs.get(units)
+        if cost is None:
+            cost = self._costs[units] = self._cost(units)
+        return cost
+
+    def _cost(self, units: int) -> Cost:
+        over = max(0, units - self.burst)
+        # One larger than the burst takes more, for it can be early *and* late.
+        cost_us = self.span_us(units + over)
+        back_us = max(units, self.burst) * self._spread_us // self._spread_units
+        early_us = over * self._spread_us // self._spread_units
+        return Cost(cost_us, back_us, early_us, back_us + self.held_us)
 
     def span_us(self, units: int) -> int:
         """The stretches that many small requests take together."""
         return -(-units * self._spread_us // self._spread_units)
-
-    def back_us(self, units: int) -> int:
-        """How far in the past the stretch of a request may begin: idle time is not lost at once."""
-        return max(units, self.burst) * self._spread_us // self._spread_units
-
-    def early_us(self, units: int) -> int:
-        """How long before the end of its stretch a request is due."""
-        over = units - self.burst
-        return over * self._spread_us // self._spread_units if over > 0 else 0
 
 
 class Lease:
@@ -78,21 +97,39 @@ class Lease:
 
     def use(self, rate: CellRate, units: int, now_us: int) -> bool:
         """Takes the stretch of a request if it is due; tells whether it was."""
-        planned = self._plan(rate, units, now_us)
-        if planned is None or planned[0] > now_us:
-            return False
-        end_us = planned[1]
         stretches = self._stretches
-        while stretches and stretches[0][1] <= end_us:
+        if not stretches:
+            return False
+        cost_us, _, early_us, reach_us = rate.cost_of(units)
+        start_us, last_us = stretches[0]
+        end_us = max(start_us, now_us - reach_us) + cost_us
+        if end_us > last_us or end_us - early_us > now_us:  # it is not all in the first stretch, and due
+            planned = self._plan(rate, units, now_us)
+            if planned is None or planned[0] > now_us:
+                return False
+            end_us = planned[1]
+            while stretches and stretches[0][1] <= end_us:
+                stretches.popleft()
+            if not stretches:
+                return True
+            start_us, last_us = stretches[0]
+        if end_us == last_us:
             stretches.popleft()
-        if stretches and stretches[0][0] < end_us:
-            stretches[0] = (end_us, stretches[0][1])
+        elif start_us < end_us:
+            stretches[0] = (end_us, last_us)
         return True
 
     def left_us(self, rate: CellRate, now_us: int) -> int:
         """How much of it small requests can use now or later."""
-        oldest_us = now_us - rate.back_us(1) - rate.held_us
+        oldest_us = now_us - rate.small.reach_us
         return sum(max(0, end_us - max(start_us, oldest_us)) for start_us, end_us in self._stretches)
+
+    def latest_us(self, rate: CellRate, now_us: int) -> int:
+        """How much of the last stretch small requests can use now or later; 0 or less if nothing."""
+        if not self._stretches:
+            return 0
+        start_us, end_us = self._stretches[-1]
+        return end_us - max(start_us, now_us - rate.small.reach_us)
 
     def end_us(self) -> int:
         """Where the last stretch ends; there MUST be one."""
@@ -100,8 +137,7 @@ class Lease:
 
     def _plan(self, rate: CellRate, units: int, now_us: int) -> tuple[int, int] | None:
         """When a request may be used, and where what it takes ends."""
-        reach_us = rate.back_us(units) + rate.held_us
-        needed_us, early_us = rate.cost_us(units), rate.early_us(units)
+        needed_us, _, early_us, reach_us = rate.cost_of(units)
         oldest_us = now_us - reach_us
         while (end_us := self._end_of(needed_us, oldest_us)) is not None:
             due_us = end_us - early_us

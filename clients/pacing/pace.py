@@ -52,10 +52,9 @@ class Pace:
         """Tells whether a request may be sent at once."""
         return not self._line.amount and self.supply.due_us(amount) == 0
 
-    def use(self, amount: int) -> None:
-        """Uses the turn of a request that is due."""
-        self.supply.use(amount)
-        self.supply.look_ahead(amount)
+    def use(self, amount: int) -> bool:
+        """Uses the turn of a request that may be sent at once; tells whether it may."""
+        return not self._line.amount and self.supply.use(amount)
 
     async def turn(self, team: str, amount: int, latest_us: int, beside: Sequence[Beside] = ()) -> None:
         """Waits in line.
@@ -134,11 +133,9 @@ class Pace:
         return True
 
     def _give(self, request: Waiting) -> None:
-        self.supply.use(request.amount)
+        self.supply.use_for_line(request.amount, is_last=not self._line.amount)
         for pace, amount, lease in request.beside:
             lease.use(pace.supply.rate, amount, pace.supply.now_us())
-        if not self._line.amount:
-            self.supply.look_ahead(request.amount)
         _tell(request)
 
     def _refuse(self, request: Waiting) -> None:

@@ -81,12 +81,8 @@ class Pacer:
         for pace, (limit_name, amount) in zip(paces, load, strict=True):
             if amount > pace.limit:
                 raise RequestExceedsRate(limit_name, pace.limit, amount)
-        for pace, (_, amount) in zip(paces, load, strict=True):
-            if not pace.is_due(amount):
-                await self._wait(team, paces, load, latest_s)
-                return
-        for pace, (_, amount) in zip(paces, load, strict=True):
-            pace.use(amount)
+        if not _used_at_once(paces, load):
+            await self._wait(team, paces, load, latest_s)
 
     def slow(self, team: str, key: CohereKey, load: Load, retry_after_s: float | None) -> None:
         """Cohere has answered an attempt with 429: its limits are used less from now on."""
@@ -103,7 +99,7 @@ class Pacer:
     async def _wait(self, team: str, paces: list[Pace], load: Load, latest_s: float) -> None:
         # In line for the limit that it takes most of; of the others it takes its part when it is first there.
         demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
-        pace, amount = max(demands, key=lambda demand: demand[0].supply.rate.cost_us(demand[1]))
+        pace, amount = max(demands, key=lambda demand: demand[0].supply.rate.cost_of(demand[1]).cost_us)
         beside = [Beside(other, less, Lease()) for other, less in demands if other is not pace]
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -124,3 +120,11 @@ class Pacer:
         if team not in pace.limits:
             pace.hold_to(team, self._allowances[team].limit_of(limit_name))
         return pace
+
+
+def _used_at_once(paces: list[Pace], load: Load) -> bool:
+    """Uses the turns of an attempt if it has all of them; tells whether."""
+    if len(paces) == 1:
+        return paces[0].use(load[0].amount)
+    demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
+    return all(pace.is_due(amount) for pace, amount in demands) and all(pace.use(amount) for pace, amount in demands)

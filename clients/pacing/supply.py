@@ -53,16 +53,20 @@ class Supply:
         due_us = self.lease.due_us(self.rate, amount, now_us)
         return None if due_us is None else max(0, due_us - now_us)
 
-    def use(self, amount: int) -> None:
-        """Uses the turn of a request that is due."""
-        self.lease.use(self.rate, amount, self.now_us())
+    def use(self, amount: int) -> bool:
+        """Uses the turn of a request if it is due, and sees to the next ones; tells whether it was."""
+        now_us = self.now_us()
+        if not self.lease.use(self.rate, amount, now_us):
+            return False
+        self._look_ahead(now_us, amount)
+        return True
 
-    def look_ahead(self, amount: int) -> None:
-        """Sees to it, after a request, that the next ones find their turns in hand, if such are frequent."""
-        now_us, cost_us, half_us = self.now_us(), self.rate.cost_us(amount), self.rate.back_us(1) // 2
-        wanted_us = min(self._recently_used_us(now_us, cost_us), half_us)
-        if wanted_us > cost_us > self.lease.left_us(self.rate, now_us + half_us) and self._filling is None:
-            self._filling = asyncio.create_task(self._fill(wanted_us))
+    def use_for_line(self, amount: int, *, is_last: bool) -> None:
+        """Uses the turn of the first of a line, which is due; those behind it see to theirs."""
+        now_us = self.now_us()
+        self.lease.use(self.rate, amount, now_us)
+        if is_last:
+            self._look_ahead(now_us, amount)
 
     def begin(self) -> None:
         """A line begins: nothing is known yet of how many others want the same."""
@@ -90,12 +94,12 @@ class Supply:
     async def take_into(self, lease: Lease, amount: int, line_amount: int, latest_us: int) -> bool:
         """Takes into a lease what is missing in it; see `take`."""
         rate, permille = self.rate, self._permille_now()
-        needed_us, back_us, in_hand_us = rate.cost_us(amount), rate.back_us(amount), lease.left_us(rate, self.now_us())
+        (needed_us, back_us, early_us, _), in_hand_us = rate.cost_of(amount), lease.left_us(rate, self.now_us())
         if in_hand_us >= needed_us:  # it lies too far apart
             in_hand_us = 0
         least_us = _at(permille, needed_us - in_hand_us)
         wanted_us = max(least_us, _at(permille, max(0, rate.span_us(line_amount) - in_hand_us)))
-        patience_us = max(latest_us - loop_us() - least_us + rate.early_us(amount), -back_us)
+        patience_us = max(latest_us - loop_us() - least_us + early_us, -back_us)
         asked = Asked(wanted_us, max(least_us, rate.minute_us // AHEAD_SHARE), back_us, patience_us)
         taken = await self._row.take(self._scope, asked)
         self._learn(taken)
@@ -116,8 +120,8 @@ class Supply:
             end_us = self.lease.end_us() - in_hand_us + needed_us
         else:
             missing_us = round(_at(self._permille_now(), needed_us - in_hand_us) * self._crowd)
-            end_us = max(self._next_us, now_us - rate.back_us(amount)) + missing_us
-        return max(0, end_us - rate.early_us(amount) - now_us)
+            end_us = max(self._next_us, now_us - rate.cost_of(amount).back_us) + missing_us
+        return max(0, end_us - rate.cost_of(amount).early_us - now_us)
 
     def slow(self, rest_us: int) -> None:
         """Has all replicas use less of the limit, and nothing for *rest_us*; at most once in a while."""
@@ -132,12 +136,22 @@ class Supply:
             if task is not None:
                 task.cancel()
 
+    def _look_ahead(self, now_us: int, amount: int) -> None:
+        """Sees to it, after a request, that the next ones find their turns in hand, if such are frequent."""
+        rate, cost_us = self.rate, self.rate.cost_of(amount).cost_us
+        recently_us, half_us = self._recently_used_us(now_us, cost_us), rate.small.back_us // 2
+        if self.lease.latest_us(rate, now_us + half_us) >= cost_us:
+            return
+        wanted_us = min(recently_us, half_us)
+        if wanted_us > cost_us > self.lease.left_us(rate, now_us + half_us) and self._filling is None:
+            self._filling = asyncio.create_task(self._fill(wanted_us))
+
     async def _fill(self, wanted_us: int) -> None:
         """Takes turns that nobody waits for, here or elsewhere."""
         permille = self._permille_now()
         whole_us = _at(permille, wanted_us)
         # Half as far back as for a line: so they live the longer, and a burst finds the other half.
-        asked = Asked(whole_us, whole_us, self.rate.back_us(1) // 2, 0)
+        asked = Asked(whole_us, whole_us, self.rate.small.back_us // 2, 0)
         try:
             taken = await self._row.take(self._scope, asked)
             self._learn(taken)

@@ -36,8 +36,8 @@ class Replica:
     def use(self, units: int, now_us: int, more_us: int = 0) -> bool:
         """Uses a turn if it is due, and takes one, with some time more, if there is none."""
         if self.lease.due_us(self.rate, units, now_us) is None:
-            cost_us = self.rate.cost_us(units) + more_us
-            self.lease.add(*self.row.take(now_us, self.rate.back_us(units), cost_us))
+            cost_us = self.rate.cost_of(units).cost_us + more_us
+            self.lease.add(*self.row.take(now_us, self.rate.cost_of(units).back_us, cost_us))
         return self.lease.use(self.rate, units, now_us)
 
 
@@ -79,7 +79,7 @@ def test_greedy_replicas_use_most_of_the_limit_and_never_more(limit: int, units:
     replicas = [Replica(rate, row) for _ in range(3)]
     sent: list[tuple[int, int]] = []
     minutes = 6
-    step_us = min(200_000, max(20_000, rate.cost_us(1) // 3))
+    step_us = min(200_000, max(20_000, rate.cost_of(1).cost_us // 3))
     for now_us in range(10 * MINUTE_US, (10 + minutes) * MINUTE_US, step_us):
         for replica in random.sample(replicas, 3):
             wanted = {"one": 1, "any": random.randint(1, limit), "a tenth": max(1, rate.burst)}[units]
@@ -101,7 +101,7 @@ def test_of_a_production_limit_a_tenth_comes_at_once_and_85_percent_for_ever(lim
         at_once += 1
 
     assert at_once == limit // 10
-    assert 0.85 <= MINUTE_US / rate.cost_us(limit // 10) / 10 < 0.87
+    assert 0.85 <= MINUTE_US / rate.cost_of(limit // 10).cost_us / 10 < 0.87
 
 
 def test_a_request_of_the_whole_limit_goes_at_once_after_a_minute_and_a_bit_of_silence() -> None:
@@ -114,8 +114,8 @@ def test_a_request_of_the_whole_limit_goes_at_once_after_a_minute_and_a_bit_of_s
 
 def test_turns_that_are_not_used_lapse() -> None:
     rate, lease = CellRate(500), Lease()
-    lease.add(0, rate.cost_us(10))
-    last_us = rate.cost_us(10) - rate.cost_us(1) + rate.back_us(1) + rate.held_us
+    lease.add(0, rate.cost_of(10).cost_us)
+    last_us = rate.cost_of(10).cost_us - rate.cost_of(1).cost_us + rate.cost_of(1).back_us + rate.held_us
 
     assert lease.due_us(rate, 1, last_us - 1_000) is not None
     assert lease.due_us(rate, 1, last_us + 1_000) is None
@@ -125,8 +125,8 @@ def test_a_turn_may_span_two_stretches_unless_the_first_lapses_meanwhile() -> No
     rate = CellRate(500)
     near, far = Lease(), Lease()
     for lease, gap_us in ((near, 1_000_000), (far, 20_000_000)):
-        lease.add(0, rate.cost_us(1))
-        lease.add(gap_us, gap_us + rate.cost_us(2))
+        lease.add(0, rate.cost_of(1).cost_us)
+        lease.add(gap_us, gap_us + rate.cost_of(2).cost_us)
 
-    assert near.due_us(rate, 3, 0) == 1_000_000 + 3 * rate.cost_us(1) - rate.cost_us(1)
+    assert near.due_us(rate, 3, 0) == 1_000_000 + 3 * rate.cost_of(1).cost_us - rate.cost_of(1).cost_us
     assert far.due_us(rate, 3, 0) is None
