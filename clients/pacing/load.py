@@ -38,9 +38,11 @@ def load_of(request: ChatRequest | EmbedRequest | RerankRequest) -> Load:
 
 
 def _load_of_embed(request: EmbedRequest) -> Load:
+    if not request.images and not request.inputs:
+        return (Demand(EMBED_TEXTS, len(request.texts)),) if request.texts else ()
     images = len(request.images) + sum(map(_has_image, request.inputs))
     texts = len(request.texts) + len(request.images) + len(request.inputs) - images
-    return tuple(Demand(name, amount) for name, amount in ((EMBED_TEXTS, texts), (EMBED_IMAGES, images)) if amount)
+    return tuple(demand for demand in (Demand(EMBED_TEXTS, texts), Demand(EMBED_IMAGES, images)) if demand.amount)
 
 
 def _has_image(item: EmbedInput) -> bool:

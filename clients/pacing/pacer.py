@@ -77,11 +77,16 @@ class Pacer:
         """
         if team not in self._allowances:
             return
+        if len(load) == 1:  # as nearly all have
+            ((limit_name, amount),) = load
+            pace = self._pace(team, key, limit_name)
+            if amount <= pace.limit and pace.use(amount):
+                return
         paces = [self._pace(team, key, limit_name) for limit_name, _ in load]
         for pace, (limit_name, amount) in zip(paces, load, strict=True):
             if amount > pace.limit:
                 raise RequestExceedsRate(limit_name, pace.limit, amount)
-        if not _used_at_once(paces, load):
+        if not _used(paces, load):
             await self._wait(team, paces, load, latest_s)
 
     def slow(self, team: str, key: CohereKey, load: Load, retry_after_s: float | None) -> None:
@@ -122,9 +127,7 @@ class Pacer:
         return pace
 
 
-def _used_at_once(paces: list[Pace], load: Load) -> bool:
+def _used(paces: list[Pace], load: Load) -> bool:
     """Uses the turns of an attempt if it has all of them; tells whether."""
-    if len(paces) == 1:
-        return paces[0].use(load[0].amount)
     demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
     return all(pace.is_due(amount) for pace, amount in demands) and all(pace.use(amount) for pace, amount in demands)
