@@ -66,8 +66,10 @@ async def _measured(calls: int) -> list[LimitCost]:
         await migrate(database)
         try:
             scene = await _Scene.on(database, Path(folder))
-            costs = [("Chat", _CHAT, 0), ("Embed 96", _EMBED, 96)]
-            return [LimitCost(name, await scene.cpu_us(request, inputs, calls)) for name, request, inputs in costs]
+            return [
+                LimitCost("Chat", await scene.cpu_us(_CHAT, 0, calls)),
+                LimitCost("Embed 96", await scene.cpu_us(_EMBED, len(_EMBED.texts), calls)),
+            ]
         finally:
             await database.close()
 

@@ -33,8 +33,16 @@ class TeamClient:
             PacingError: Its turn comes too late, or never.
             PaceLost: Nobody knows whose turn it is.
         """
-        await pacer.turn(self.team, self.keys.current(), load, latest_s)
-        return Slot(self.keys.current(), self.base_url)  # the key may have changed meanwhile
+        turn = await pacer.turn(self.team, self.keys.current(), load, latest_s)
+        return Slot(self.keys.current(), self.base_url, turn)  # the key may have changed meanwhile
+
+    def has_turn(self, pacer: Pacer, load: Load) -> bool:
+        """Tells whether an attempt could be made at once.
+
+        Raises:
+            UpstreamError: COHERE_KEY_MISSING.
+        """
+        return pacer.has_turn(self.team, self.keys.current(), load)
 
 
 class FloatTrust:

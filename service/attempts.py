@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from clients.errors import Billing, UpstreamError
+from clients.pacing.errors import UpstreamBusy
 from clients.pacing.pacer import Pacer
 from clients.slot import Slot
 from clients.teams import TeamClient
@@ -23,6 +24,7 @@ from service.books.entries import Admitted, Settlement, State
 from service.books.errors import BooksError, BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
 from service.call_records import End, admission_of, settlement_of, units_of
+from service.errors import DeadlineTooShort
 from service.pricing.cost import cost_nanos
 from service.quote import Quote
 from service.snapshot import BudgetTerms
@@ -48,9 +50,10 @@ class Answered:
 class _TryAgain(Exception):
     """Cohere provably did no work; the end of the attempt waits for the next one's hold."""
 
-    def __init__(self, settlement: Settlement, wait_s: float) -> None:
+    def __init__(self, settlement: Settlement, wait_s: float, error: UpstreamError) -> None:
         self.settlement = settlement
         self.wait_s = wait_s
+        self.error = error
         super().__init__()
 
 
@@ -105,21 +108,38 @@ class Attempts:
             PaceLost: The database does not know whose turn it is.
         """
         parked: Settlement | None = None
+        failed: UpstreamError | None = None
         try:
             while True:
                 call.require_time_for_an_attempt()
-                # Before anything is held: who waits for Cohere keeps nobody from their money.
-                slot = await client.slot(self._pacer, quote.load, call.latest_attempt_s)
-                call.require_time_for_an_attempt()
+                if parked is not None and not client.has_turn(self._pacer, quote.load):
+                    self._books.submit(parked)  # or its hold would last as long as the wait
+                    parked = None
+                slot = await self._slot(call, client, quote, failed)
                 after, parked = parked, None
                 try:
                     return await self._one(call, client, slot, quote, once, after)
                 except _TryAgain as again:
-                    parked = again.settlement
+                    parked, failed = again.settlement, again.error
                     await asyncio.sleep(again.wait_s)
         finally:
             if parked is not None:
                 self._books.submit(parked)
+
+    async def _slot(self, call: Call, client: TeamClient, quote: Quote, failed: UpstreamError | None) -> Slot:
+        """Waits for an attempt's turn, before anything is held: who waits for Cohere keeps nobody from their money."""
+        try:
+            slot = await client.slot(self._pacer, quote.load, call.latest_attempt_s)
+        except UpstreamBusy:
+            if failed is None:
+                raise
+            raise failed from None  # something was sent, and this is how that ended
+        try:
+            call.require_time_for_an_attempt()
+        except DeadlineTooShort:
+            self._pacer.give_back(slot.turn)
+            raise
+        return slot
 
     async def _one(
         self,
@@ -137,7 +157,7 @@ class Attempts:
         call.slot = slot
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
-            admitted = await self._admit(call, quote, budget, after)
+            admitted = await self._admit(call, slot, quote, budget, after)
             try:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
@@ -154,13 +174,16 @@ class Attempts:
             call.slot = None
         return answered
 
-    async def _admit(self, call: Call, quote: Quote, budget: BudgetTerms, after: Settlement | None) -> Admitted:
+    async def _admit(
+        self, call: Call, slot: Slot, quote: Quote, budget: BudgetTerms, after: Settlement | None
+    ) -> Admitted:
         before, call.on_record = call.on_record, True  # it may be, if the caller leaves meanwhile
         try:
             return await self._books.admit(admission_of(call, quote, budget), after)
         except BooksError as refused:
             call.on_record = before
             call.attempts -= 1
+            self._pacer.give_back(slot.turn)
             if isinstance(refused, BudgetSpent):
                 committed_nanos = refused.spent_nanos + refused.held_nanos
                 self._alerts.spent(call.caller.team, refused.resets_at_us, committed_nanos, refused.limit_nanos)
@@ -204,7 +227,7 @@ class Attempts:
             raise
         if wait_s is not None:
             end.closes = False
-            raise _TryAgain(self._ended(call, quote, admitted, end), wait_s)
+            raise _TryAgain(self._ended(call, quote, admitted, end), wait_s, error)
         await self._settle(call, quote, budget, admitted, end)
 
     async def _settle(self, call: Call, quote: Quote, budget: BudgetTerms, admitted: Admitted, end: End) -> None:

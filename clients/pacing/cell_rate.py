@@ -31,6 +31,13 @@ class Cost(NamedTuple):
     """How far in the past it may begin when it is used, if it was taken before."""
 
 
+class Stretch(NamedTuple):
+    """A piece of a limit's time, in microseconds."""
+
+    start_us: int
+    end_us: int
+
+
 class CellRate:
     """What units of one limit cost, in microseconds of the limit's time.
 
@@ -78,13 +85,13 @@ class Lease:
     __slots__ = ("_stretches",)
 
     def __init__(self) -> None:
-        self._stretches: deque[tuple[int, int]] = deque()
+        self._stretches: deque[Stretch] = deque()
 
     def add(self, start_us: int, end_us: int) -> None:
         """Adds a stretch behind the others."""
         if self._stretches and self._stretches[-1][1] == start_us:
             start_us, _ = self._stretches.pop()
-        self._stretches.append((start_us, end_us))
+        self._stretches.append(Stretch(start_us, end_us))
 
     def clear(self) -> None:
         """Drops all of it."""
@@ -95,29 +102,37 @@ class Lease:
         planned = self._plan(rate, units, now_us)
         return None if planned is None else planned[0]
 
-    def use(self, rate: CellRate, units: int, now_us: int) -> bool:
-        """Takes the stretch of a request if it is due; tells whether it was."""
+    def use(self, rate: CellRate, units: int, now_us: int) -> Stretch | None:
+        """Takes the stretch of a request if it is due; returns the last piece of it, mostly the whole."""
         stretches = self._stretches
         if not stretches:
-            return False
+            return None
         cost_us, _, early_us, reach_us = rate.cost_of(units)
         start_us, last_us = stretches[0]
         end_us = max(start_us, now_us - reach_us) + cost_us
         if end_us > last_us or end_us - early_us > now_us:  # it is not all in the first stretch, and due
             planned = self._plan(rate, units, now_us)
             if planned is None or planned[0] > now_us:
-                return False
+                return None
             end_us = planned[1]
-            while stretches and stretches[0][1] <= end_us:
+            while stretches[0][1] < end_us:
                 stretches.popleft()
-            if not stretches:
-                return True
             start_us, last_us = stretches[0]
         if end_us == last_us:
             stretches.popleft()
-        elif start_us < end_us:
-            stretches[0] = (end_us, last_us)
-        return True
+        else:
+            stretches[0] = Stretch(end_us, last_us)
+        return Stretch(max(start_us, end_us - cost_us), end_us)
+
+    def give_back(self, rate: CellRate, stretch: Stretch, now_us: int) -> None:
+        """Takes back the stretch of a request that was not made after all, if it can still be used."""
+        start_us, end_us = stretch
+        stretches = self._stretches
+        if abs(now_us - end_us) > rate.small.reach_us or (stretches and stretches[0][0] < end_us):
+            return
+        if stretches and stretches[0][0] == end_us:
+            _, end_us = stretches.popleft()
+        stretches.appendleft(Stretch(start_us, end_us))
 
     def left_us(self, rate: CellRate, now_us: int) -> int:
         """How much of it small requests can use now or later."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from clients.pacing.cell_rate import Lease
+from clients.pacing.cell_rate import Lease, Stretch
 
 if TYPE_CHECKING:
     from clients.pacing.pace import Pace
@@ -33,7 +33,8 @@ class Waiting:
     amount: int
     latest_us: int
     """A later turn is of no use to it."""
-    turn: "asyncio.Future[None]"
+    turn: "asyncio.Future[Stretch | None]"
+    """What it has taken of the limit; None if it is not paced any more."""
     beside: Sequence[Beside] = ()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from clients.pacing.cell_rate import CellRate
+from clients.pacing.cell_rate import CellRate, Stretch
 from clients.pacing.errors import UpstreamBusy
 from clients.pacing.line import Beside, Line, Waiting
 from clients.pacing.row import PaceRow
@@ -45,19 +45,24 @@ class Pace:
         del self.limits[team]
         for request in self._line.of(team):
             self._line.discard(request)
-            _tell(request)
+            _tell(request, None)
         self._change_rate()
 
     def is_due(self, amount: int) -> bool:
         """Tells whether a request may be sent at once."""
         return not self._line.amount and self.supply.due_us(amount) == 0
 
-    def use(self, amount: int) -> bool:
-        """Uses the turn of a request that may be sent at once; tells whether it may."""
-        return not self._line.amount and self.supply.use(amount)
+    def use(self, amount: int) -> Stretch | None:
+        """Uses the turn of a request that may be sent at once; returns it, or None if it may not."""
+        return None if self._line.amount else self.supply.use(amount)
 
-    async def turn(self, team: str, amount: int, latest_us: int, beside: Sequence[Beside] = ()) -> None:
-        """Waits in line.
+    def give_back(self, stretch: Stretch) -> None:
+        """Takes back the turn of a request that was not made after all."""
+        self.supply.give_back(stretch)
+        self._stirred.set()
+
+    async def turn(self, team: str, amount: int, latest_us: int, beside: Sequence[Beside] = ()) -> Stretch | None:
+        """Waits in line; returns what was taken, or None if the team is not paced any more.
 
         Args:
             team: Whose line.
@@ -79,7 +84,7 @@ class Pace:
             self._serving = asyncio.create_task(self._serve())
         timer = loop.call_at(latest_us / 1_000_000, self._refuse, request)
         try:
-            await request.turn
+            return await request.turn
         finally:
             timer.cancel()
             self._line.discard(request)
@@ -133,10 +138,10 @@ class Pace:
         return True
 
     def _give(self, request: Waiting) -> None:
-        self.supply.use_for_line(request.amount, is_last=not self._line.amount)
+        stretch = self.supply.use_for_line(request.amount, is_last=not self._line.amount)
         for pace, amount, lease in request.beside:
             lease.use(pace.supply.rate, amount, pace.supply.now_us())
-        _tell(request)
+        _tell(request, stretch)
 
     def _refuse(self, request: Waiting) -> None:
         if not request.turn.done():
@@ -159,6 +164,6 @@ class Pace:
                 await self._stirred.wait()
 
 
-def _tell(request: Waiting) -> None:
+def _tell(request: Waiting, stretch: Stretch | None) -> None:
     if not request.turn.done():
-        request.turn.set_result(None)
+        request.turn.set_result(stretch)

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeAlias
 
 from clients.cohere_key import CohereKey
 from clients.pacing.allowance import Allowance
-from clients.pacing.cell_rate import MINUTE_US, Lease
+from clients.pacing.cell_rate import MINUTE_US, Lease, Stretch
 from clients.pacing.errors import RequestExceedsRate
 from clients.pacing.line import Beside
 from clients.pacing.load import Load
@@ -17,6 +17,10 @@ from clients.pacing.supply import loop_us
 
 REST_S_MAX = 60.0
 """Cohere's windows are minutes: a Retry-After of more is not believed."""
+
+
+Turn: TypeAlias = tuple[tuple[Pace, Stretch], ...]
+"""What an attempt has taken, of each of its limits; nothing of a team that is not paced."""
 
 
 class Told(Protocol):
@@ -61,8 +65,8 @@ class Pacer:
         """How many attempts of a team wait for their turn."""
         return self._waiting[team]
 
-    async def turn(self, team: str, key: CohereKey, load: Load, latest_s: float) -> None:
-        """Waits for the turn of an attempt.
+    async def turn(self, team: str, key: CohereKey, load: Load, latest_s: float) -> Turn:
+        """Waits for the turn of an attempt, and returns it.
 
         Args:
             team: Who makes it.
@@ -76,18 +80,31 @@ class Pacer:
             PaceLost: The shared row cannot be asked.
         """
         if team not in self._allowances:
-            return
+            return ()
         if len(load) == 1:  # as nearly all have
             ((limit_name, amount),) = load
             pace = self._pace(team, key, limit_name)
-            if amount <= pace.limit and pace.use(amount):
-                return
+            if amount <= pace.limit and (stretch := pace.use(amount)) is not None:
+                return ((pace, stretch),)
         paces = [self._pace(team, key, limit_name) for limit_name, _ in load]
         for pace, (limit_name, amount) in zip(paces, load, strict=True):
             if amount > pace.limit:
                 raise RequestExceedsRate(limit_name, pace.limit, amount)
-        if not _used(paces, load):
-            await self._wait(team, paces, load, latest_s)
+        demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
+        if all(pace.is_due(amount) for pace, amount in demands):
+            return _taken((pace, pace.use(amount)) for pace, amount in demands)
+        return await self._wait(team, demands, latest_s)
+
+    def has_turn(self, team: str, key: CohereKey, load: Load) -> bool:
+        """Tells whether an attempt would not have to wait."""
+        return team not in self._allowances or all(
+            self._pace(team, key, limit_name).is_due(amount) for limit_name, amount in load
+        )
+
+    def give_back(self, turn: Turn) -> None:
+        """Takes back the turn of an attempt that was not made after all: others may have it."""
+        for pace, stretch in turn:
+            pace.give_back(stretch)
 
     def slow(self, team: str, key: CohereKey, load: Load, retry_after_s: float | None) -> None:
         """Cohere has answered an attempt with 429: its limits are used less from now on."""
@@ -101,9 +118,8 @@ class Pacer:
         for pace in self._paces.values():
             pace.close()
 
-    async def _wait(self, team: str, paces: list[Pace], load: Load, latest_s: float) -> None:
+    async def _wait(self, team: str, demands: list[tuple[Pace, int]], latest_s: float) -> Turn:
         # In line for the limit that it takes most of; of the others it takes its part when it is first there.
-        demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
         pace, amount = max(demands, key=lambda demand: demand[0].supply.rate.cost_of(demand[1]).cost_us)
         beside = [Beside(other, less, Lease()) for other, less in demands if other is not pace]
         loop = asyncio.get_running_loop()
@@ -111,7 +127,8 @@ class Pacer:
         self._waiting[team] += 1
         self._told.turn_awaited(team)
         try:
-            await pace.turn(team, amount, loop_us() + int((latest_s - began_s) * 1_000_000), beside)
+            latest_us = loop_us() + int((latest_s - began_s) * 1_000_000)
+            return _taken([(pace, await pace.turn(team, amount, latest_us, beside))])
         finally:
             self._waiting[team] -= 1
             self._told.turn_ended(team, loop.time() - began_s)
@@ -127,7 +144,5 @@ class Pacer:
         return pace
 
 
-def _used(paces: list[Pace], load: Load) -> bool:
-    """Uses the turns of an attempt if it has all of them; tells whether."""
-    demands = [(pace, amount) for pace, (_, amount) in zip(paces, load, strict=True)]
-    return all(pace.is_due(amount) for pace, amount in demands) and all(pace.use(amount) for pace, amount in demands)
+def _taken(turn: Iterable[tuple[Pace, Stretch | None]]) -> Turn:
+    return tuple((pace, stretch) for pace, stretch in turn if stretch is not None)

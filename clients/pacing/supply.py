@@ -6,7 +6,7 @@ clock.
 
 import asyncio
 
-from clients.pacing.cell_rate import CellRate, Lease
+from clients.pacing.cell_rate import CellRate, Lease, Stretch
 from clients.pacing.errors import PaceLost
 from clients.pacing.row import FULL_PERMILLE, SLOWED_ONCE_IN_US, Asked, PaceRow, Taken, permille_at
 
@@ -53,20 +53,25 @@ class Supply:
         due_us = self.lease.due_us(self.rate, amount, now_us)
         return None if due_us is None else max(0, due_us - now_us)
 
-    def use(self, amount: int) -> bool:
-        """Uses the turn of a request if it is due, and sees to the next ones; tells whether it was."""
+    def use(self, amount: int) -> Stretch | None:
+        """Uses the turn of a request if it is due, and sees to the next ones; returns it."""
         now_us = self.now_us()
-        if not self.lease.use(self.rate, amount, now_us):
-            return False
-        self._look_ahead(now_us, amount)
-        return True
+        stretch = self.lease.use(self.rate, amount, now_us)
+        if stretch is not None:
+            self._look_ahead(now_us, amount)
+        return stretch
 
-    def use_for_line(self, amount: int, *, is_last: bool) -> None:
+    def use_for_line(self, amount: int, *, is_last: bool) -> Stretch | None:
         """Uses the turn of the first of a line, which is due; those behind it see to theirs."""
         now_us = self.now_us()
-        self.lease.use(self.rate, amount, now_us)
+        stretch = self.lease.use(self.rate, amount, now_us)
         if is_last:
             self._look_ahead(now_us, amount)
+        return stretch
+
+    def give_back(self, stretch: Stretch) -> None:
+        """Takes back the turn of a request that was not made after all."""
+        self.lease.give_back(self.rate, stretch, self.now_us())
 
     def begin(self) -> None:
         """A line begins: nothing is known yet of how many others want the same."""

@@ -38,7 +38,7 @@ class Replica:
         if self.lease.due_us(self.rate, units, now_us) is None:
             cost_us = self.rate.cost_of(units).cost_us + more_us
             self.lease.add(*self.row.take(now_us, self.rate.cost_of(units).back_us, cost_us))
-        return self.lease.use(self.rate, units, now_us)
+        return self.lease.use(self.rate, units, now_us) is not None
 
 
 @st.composite

@@ -8,11 +8,12 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.pacing.cell_rate import Stretch
 from clients.pacing.line import Line, Waiting
 
 
 def waiting(team: str, amount: int = 1) -> Waiting:
-    return Waiting(team, amount, 0, cast("asyncio.Future[None]", None))
+    return Waiting(team, amount, 0, cast("asyncio.Future[Stretch | None]", None))
 
 
 def served(line: Line) -> list[Waiting]:
