@@ -126,13 +126,9 @@ class Lease:
 
     def give_back(self, rate: CellRate, stretch: Stretch, now_us: int) -> None:
         """Takes back the stretch of a request that was not made after all, if it can still be used."""
-        start_us, end_us = stretch
-        stretches = self._stretches
-        if abs(now_us - end_us) > rate.small.reach_us or (stretches and stretches[0][0] < end_us):
-            return
-        if stretches and stretches[0][0] == end_us:
-            _, end_us = stretches.popleft()
-        stretches.appendleft(Stretch(start_us, end_us))
+        if abs(now_us - stretch.end_us) <= rate.small.reach_us:
+            earlier = sum(1 for other in self._stretches if other.end_us <= stretch.start_us)
+            self._stretches.insert(earlier, stretch)
 
     def left_us(self, rate: CellRate, now_us: int) -> int:
         """How much of it small requests can use now or later."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.pacing.cell_rate import LEASE_SHARE, MINUTE_US, CellRate, Lease
+from clients.pacing.cell_rate import LEASE_SHARE, MINUTE_US, CellRate, Lease, Stretch
 from tests.pacing.sliding import most_in_a_minute
 
 WAY_US = MINUTE_US // LEASE_SHARE - CellRate(10).held_us
@@ -33,24 +33,27 @@ class Replica:
     row: Row
     lease: Lease = field(default_factory=Lease)
 
-    def use(self, units: int, now_us: int, more_us: int = 0) -> bool:
+    def use(self, units: int, now_us: int, more_us: int = 0) -> Stretch | None:
         """Uses a turn if it is due, and takes one, with some time more, if there is none."""
         if self.lease.due_us(self.rate, units, now_us) is None:
             cost_us = self.rate.cost_of(units).cost_us + more_us
             self.lease.add(*self.row.take(now_us, self.rate.cost_of(units).back_us, cost_us))
-        return self.lease.use(self.rate, units, now_us) is not None
+        return self.lease.use(self.rate, units, now_us)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, int, int, int]]]:
-    """A limit, and steps: how long after the last one, whose, how many units, what more is taken, the way's time."""
+def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, int, int, int | None]]]:
+    """A limit, and steps: how long after the last one, whose, how many units, what more is taken, the way's time.
+
+    Without a way the turn is given back.
+    """
     limit = draw(st.sampled_from(LIMITS))
     step = st.tuples(
         st.one_of(st.just(0), st.integers(0, 2_000_000), st.integers(0, 90_000_000)),
         st.integers(0, 2),
         st.one_of(st.just(1), st.integers(1, limit), st.just(limit)),
         st.sampled_from((0, 0, 100_000, 5_000_000)),
-        st.sampled_from((0, WAY_US)),
+        st.sampled_from((0, WAY_US, None)),
     )
     return limit, draw(st.lists(step, max_size=60))
 
@@ -58,7 +61,7 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, int, int, int]
 @settings(deadline=None)
 @given(histories())
 def test_no_minute_holds_more_than_the_limit_whatever_replicas_do(
-    history: tuple[int, list[tuple[int, int, int, int, int]]],
+    history: tuple[int, list[tuple[int, int, int, int, int | None]]],
 ) -> None:
     limit, steps = history
     rate, row, now_us = CellRate(limit), Row(), 10 * MINUTE_US
@@ -66,7 +69,10 @@ def test_no_minute_holds_more_than_the_limit_whatever_replicas_do(
     sent: list[tuple[int, int]] = []
     for after_us, whose, units, more_us, way_us in steps:
         now_us += after_us
-        if replicas[whose].use(units, now_us, more_us):
+        stretch = replicas[whose].use(units, now_us, more_us)
+        if stretch is not None and way_us is None:
+            replicas[whose].lease.give_back(rate, stretch, now_us)
+        elif stretch is not None and way_us is not None:
             sent.append((now_us + way_us, units))
 
     assert most_in_a_minute(sent) <= limit
@@ -130,3 +136,20 @@ def test_a_turn_may_span_two_stretches_unless_the_first_lapses_meanwhile() -> No
 
     assert near.due_us(rate, 3, 0) == 1_000_000 + 3 * rate.cost_of(1).cost_us - rate.cost_of(1).cost_us
     assert far.due_us(rate, 3, 0) is None
+
+
+def test_a_turn_that_is_given_back_is_used_again_unless_it_lapsed() -> None:
+    rate, lease = CellRate(500), Lease()
+    due_us = rate.cost_of(1).cost_us
+    lease.add(0, 2 * due_us)
+    first, second = lease.use(rate, 1, 2 * due_us), lease.use(rate, 1, 2 * due_us)
+    assert first == Stretch(0, due_us)
+    assert second == Stretch(due_us, 2 * due_us)
+    assert lease.use(rate, 1, 2 * due_us) is None
+    for stretch in (first, second):
+        lease.give_back(rate, stretch, 2 * due_us)
+    again = [lease.use(rate, 1, 2 * due_us) for _ in range(3)]
+    lease.give_back(rate, first, 20_000_000)
+
+    assert again == [first, second, None]
+    assert lease.due_us(rate, 1, 20_000_000) is None

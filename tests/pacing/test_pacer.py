@@ -126,6 +126,24 @@ def test_who_leaves_gives_its_place_up() -> None:
     simulated(main)
 
 
+def test_a_turn_that_is_given_back_goes_to_who_waits() -> None:
+    async def main() -> None:
+        replica = Replica(allowance=SMALL)
+        turns = [await replica.pacer.turn("a", KEY, CHAT, 1e6) for _ in range(6)]
+        waiting = [asyncio.create_task(replica.send("b")) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        for turn in turns[-2:]:
+            replica.pacer.give_back(turn)
+        await asyncio.sleep(0.01)
+        gone = sum(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+
+        assert gone >= 1
+        assert now_s() < 2.2 * ONE_S
+
+    simulated(main)
+
+
 def test_what_counts_for_more_than_a_minute_allows_is_refused() -> None:
     async def main() -> None:
         replica = Replica(allowance=Allowance(embed_inputs=50))
