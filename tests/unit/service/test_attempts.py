@@ -94,13 +94,15 @@ async def strict_attempts(sqlite_database: Database) -> AsyncIterator[Attempts]:
 
 
 @contextlib.asynccontextmanager
-async def attempts_on(sqlite_database: Database, *, strict: bool = False) -> AsyncIterator[Attempts]:
+async def attempts_on(
+    sqlite_database: Database, *, strict: bool = False, pacer: Pacer | None = None
+) -> AsyncIterator[Attempts]:
     committer = Committer(sqlite_database, DatabaseClock(await sqlite_database.now_us()), lambda _: None)
     metrics = Metrics()
     alerts = Alerts(metrics.alert_raised, lambda: USD)
     budget = BudgetTerms(USD, ZoneInfo("UTC"))
     books = Books(sqlite_database, committer)
-    pacer = Pacer(Paces(sqlite_database), lambda _: "", metrics)
+    pacer = pacer or Pacer(Paces(sqlite_database), lambda _: "", metrics)
     yield Attempts(pacer, books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
     assert await committer.close(10.0) == 0
 
