@@ -114,6 +114,11 @@ def team_lines(
     )
 
 
+def paced(allowance: str) -> str:
+    """The lines of [cohere.pacing] for production keys, of which a minute allows so much."""
+    return f'key_kind = "production"\n[cohere.pacing.production]\n{allowance}'
+
+
 @contextlib.asynccontextmanager
 async def cohort(
     folder: Path,

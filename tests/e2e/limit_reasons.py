@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from tests.e2e.book_reasons import quota_subjects
-from tests.e2e.cohort_service import Cohort
+from tests.e2e.cohort_service import Cohort, paced
 from tests.e2e.reason_cases import reaches
 from tests.e2e.requests import Refusal, chat, embed, refusal_of, refused, until
 
@@ -74,4 +74,22 @@ async def _exceeds(service: Cohort) -> Refusal:
     assert dict(refusal.info.metadata) == {"limit_name": "embed_inputs_per_minute", "limit": "2", "asked": "3"}
     assert refusal.retry_s is None
     assert not service.sandbox.state.requests.all()
+    return refusal
+
+
+@reaches("UPSTREAM_BUSY", C.RESOURCE_EXHAUSTED, pacing=paced("chat_requests_per_minute = 2"))
+async def _upstream_busy(service: Cohort) -> Refusal:
+    await service.stub.Chat(chat(), metadata=service.credentials)
+    began_s = time.monotonic()
+    refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
+    metadata = dict(refusal.info.metadata)
+    wait_ms = int(metadata.pop("wait_ms"))
+
+    assert time.monotonic() - began_s < 10
+    assert metadata == {"limit_name": "chat command-a-03-2025", "limit": "2"}
+    assert 20_000 < wait_ms < 126_000
+    assert refusal.retry_s is not None
+    assert 0 <= refusal.retry_s - wait_ms / 1000 < 0.001
+    assert quota_subjects(refusal) == ["cohere"]
+    assert len(service.sandbox.state.requests.all()) == 1
     return refusal
