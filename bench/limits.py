@@ -96,7 +96,7 @@ class _Scene:
         )
         terms = TeamLimits(rates, in_flight_max=SO_MANY)
         books = Books(database, Committer(database, clock, lambda _: None))
-        pacer = Pacer(Paces(database), lambda secret: secret.hex(), Metrics())
+        pacer = Pacer(Paces(database), Metrics())
         pacer.take_over({_TEAM: Allowance(chat_requests=SO_MANY, embed_inputs=SO_MANY)})
         client = TeamClient(_TEAM, URL("http://127.0.0.1"), KeyRing(FileSource(folder / "key")))
         return cls(Limits(books, clock.now_us, lambda _: terms, lambda: SO_MANY), pacer, client)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from clients.cohere_key import CohereKey
@@ -40,13 +40,12 @@ class Pacer:
 
     Args:
         row: Shared by all replicas.
-        digest: Names a Cohere key without telling it: a keyed hash, the same on all replicas.
         told: Is told of every wait.
         minute_us: How long the minute of Cohere's limits is; shorter in tests.
     """
 
-    def __init__(self, row: PaceRow, digest: Callable[[bytes], str], told: Told, *, minute_us: int = MINUTE_US) -> None:
-        self._row, self._digest, self._told, self._minute_us = row, digest, told, minute_us
+    def __init__(self, row: PaceRow, told: Told, *, minute_us: int = MINUTE_US) -> None:
+        self._row, self._told, self._minute_us = row, told, minute_us
         self._allowances: Mapping[str, Allowance] = {}
         self._paces: dict[tuple[str, str], Pace] = {}
         self._waiting: Counter[str] = Counter()
@@ -134,11 +133,10 @@ class Pacer:
             self._told.turn_ended(team, loop.time() - began_s)
 
     def _pace(self, team: str, key: CohereKey, limit_name: str) -> Pace:
-        digest = key.digest_by(self._digest)
-        pace = self._paces.get((digest, limit_name))
+        place = key.digest, limit_name
+        pace = self._paces.get(place)
         if pace is None:
-            pace = Pace(limit_name, f"{digest} {limit_name}", self._row, self._minute_us)
-            self._paces[digest, limit_name] = pace
+            pace = self._paces[place] = Pace(limit_name, " ".join(place), self._row, self._minute_us)
         if team not in pace.limits:
             pace.hold_to(team, self._allowances[team].limit_of(limit_name))
         return pace

@@ -11,10 +11,6 @@ KEY = CohereKey("co-key", 1)
 START_US = 1_800_000_000_000_000
 
 
-def digest(secret: bytes) -> str:
-    return f"digest of {len(secret)}"
-
-
 class Told:
     """Counts who waits, and for how long they did."""
 

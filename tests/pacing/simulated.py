@@ -8,7 +8,7 @@ from clients.pacing.allowance import Allowance
 from clients.pacing.load import Demand, Load
 from clients.pacing.pacer import Pacer
 from clients.pacing.row import PaceRow
-from tests.pacing.memory_row import KEY, MemoryRow, Told, digest
+from tests.pacing.memory_row import KEY, MemoryRow, Told
 from tests.simulation.simulated_time import SimulatedLoop
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Replica:
         minute_us: int = 60_000_000,
     ) -> None:  # fmt: skip
         self.told = Told()
-        self.pacer = Pacer(row or MemoryRow(), digest, self.told, minute_us=minute_us)
+        self.pacer = Pacer(row or MemoryRow(), self.told, minute_us=minute_us)
         self.pacer.take_over(dict.fromkeys(teams, allowance or Allowance()))
         self.sent: list[tuple[str, int, int]] = []
         """Whose, when on the loop's clock in µs, how much."""

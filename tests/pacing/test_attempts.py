@@ -38,7 +38,7 @@ def client(tmp_path: Path) -> TeamClient:
 
 @pytest.fixture
 def pacer(sqlite_database: Database) -> Pacer:
-    made = Pacer(Paces(sqlite_database), bytes.hex, Metrics(), minute_us=int(MINUTE_S * 1e6))
+    made = Pacer(Paces(sqlite_database), Metrics(), minute_us=int(MINUTE_S * 1e6))
     made.take_over({"demo": ONE})
     return made
 

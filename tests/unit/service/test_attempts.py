@@ -102,7 +102,7 @@ async def attempts_on(
     alerts = Alerts(metrics.alert_raised, lambda: USD)
     budget = BudgetTerms(USD, ZoneInfo("UTC"))
     books = Books(sqlite_database, committer)
-    pacer = pacer or Pacer(Paces(sqlite_database), lambda _: "", metrics)
+    pacer = pacer or Pacer(Paces(sqlite_database), metrics)
     yield Attempts(pacer, books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
     assert await committer.close(10.0) == 0
 
