@@ -64,6 +64,7 @@ def test_teams_that_want_more_than_their_share_get_equal_shares(replicas: int) -
         await asyncio.sleep(100)
         shares = [sum(replica.amount_of(team) for replica in made) for team in "ab"]
 
+        print(f"{replicas} replicas: shares {shares[0]} and {shares[1]} of {PER_S * 100:.0f}")
         assert shares[0] == pytest.approx(shares[1], rel=0.05)
         assert sum(shares) > 0.95 * PER_S * 100
         assert most_in_a_minute([sent for replica in made for sent in replica.counted]) <= 500
@@ -79,6 +80,7 @@ def test_large_requests_get_no_more_than_small_ones() -> None:
         waiting = [asyncio.create_task(replica.send(team, load)) for team, load in loads]
         await asyncio.sleep(240)
 
+        print(f"96 inputs at once: {replica.amount_of('a')}, one at once: {replica.amount_of('b')}")
         assert replica.amount_of("a") == pytest.approx(replica.amount_of("b"), rel=0.05)
         assert most_in_a_minute(replica.counted) <= 2000
         assert not all(task.done() for task in waiting)
