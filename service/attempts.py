@@ -24,7 +24,6 @@ from service.books.entries import Admitted, Settlement, State
 from service.books.errors import BooksError, BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
 from service.call_records import End, admission_of, settlement_of, units_of
-from service.errors import DeadlineTooShort
 from service.pricing.cost import cost_nanos
 from service.quote import Quote
 from service.snapshot import BudgetTerms
@@ -134,11 +133,7 @@ class Attempts:
             if failed is None:
                 raise
             raise failed from None  # something was sent, and this is how that ended
-        try:
-            call.require_time_for_an_attempt()
-        except DeadlineTooShort:
-            self._pacer.give_back(slot.turn)
-            raise
+        call.require_time_for_an_attempt()
         return slot
 
     async def _one(
