@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,7 @@ async def early_in_a_minute(seconds: int = 20) -> None:
         await asyncio.sleep(left_us / 1e6 + 0.1)
 
 
-def told(limits: Any) -> dict[str, tuple[int, int]]:
-    each: RateLimit
+def told(limits: Iterable[RateLimit]) -> dict[str, tuple[int, int]]:
     return {each.name: (each.limit, each.remaining) for each in limits}
 
 

@@ -74,7 +74,9 @@ async def test_no_window_admits_more_than_it_allows_and_nearly_all_of_it_can_be_
     replicas = [await replica_on(each, limits, clock.now_us) for each in databases]
     admitted = await fill_windows(replicas, clock, 4)
     whole = [admitted[START_US], admitted[START_US + 3 * MINUTE_US]]
-    print(f"{len(replicas)} on {database.engine}: {list(admitted.values())} of {MINUTE} each, {admitted.total()} of {DAY}")
+    print(
+        f"{len(replicas)} on {database.engine}: {list(admitted.values())} of {MINUTE} each, {admitted.total()} of {DAY}"
+    )
 
     assert max(admitted.values()) <= MINUTE
     assert min(whole) >= 0.98 * MINUTE
