@@ -24,6 +24,7 @@ from cohort.v1.embed_pb2 import EmbedRequest
 from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
+from service.identity.principal import Principal
 from service.limits.limit import Limit, TeamLimits
 from service.limits.limits import Limits
 from service.paces import Paces
@@ -36,6 +37,7 @@ ROUNDS = 5
 SO_MANY = 10**12
 """Of everything, so that nothing is met."""
 _TEAM = "bench"
+_CALLER = Principal(_TEAM, "bench", frozenset(), "access_key", "bench")
 _CHAT = ChatRequest(model="command-a-03-2025")
 _EMBED = EmbedRequest(model="embed-v4.0", texts=["a text"] * 96)
 
@@ -103,7 +105,7 @@ class _Scene:
 
     async def cpu_us(self, request: ChatRequest | EmbedRequest, inputs: int, calls: int) -> float:
         """What the least expensive round cost for each call, above the least expensive one without limits."""
-        call: Any = SimpleNamespace(caller=SimpleNamespace(team=_TEAM), on_record=True)
+        call: Any = SimpleNamespace(caller=_CALLER, on_record=True)
         client, pacer, limits = self._client, self._pacer, self._limits
 
         async def attempts() -> Slot:
@@ -111,7 +113,7 @@ class _Scene:
 
         async def limited() -> None:
             await limits.run(call, inputs, attempts)
-            limits.tightest(_TEAM)
+            limits.tightest(_CALLER)
 
         async def free() -> None:
             await _free(client)

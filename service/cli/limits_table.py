@@ -13,7 +13,7 @@ _NUMBERS = ("MOST", "LEFT", "WAITING")
 
 
 def limits_table(limits: Iterable[RateLimit], zone: ZoneInfo) -> str:
-    """A row for each limit; *zone* is that of the team's days."""
+    """A row for each limit of a caller, its access key's as well; *zone* is that of the team's days."""
     return table(_COLUMNS, (_cells(limit, zone) for limit in limits), right=_NUMBERS)
 
 
@@ -30,6 +30,8 @@ def team_limits_table(teams: Iterable[Team]) -> str:
 
 def _cells(limit: RateLimit, zone: ZoneInfo) -> list[list[str]]:
     name = limit.name.replace("_", " ")
+    if limit.holder.startswith("access_key:"):
+        name = f"{name}, of the access key"
     if not limit.HasField("reset_time"):
         return [[f"{name}, on this replica"], [f"{limit.limit:,}"], [f"{limit.remaining:,}"], ["-"]]
     by_day = limit.name.endswith("_per_day")

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from service.call import Call
 from service.context import Context
+from service.identity.principal import Principal
 from service.interceptors.chain import Proceed
 from service.limits.limits import LimitStanding
 from service.status import cohort_error_of, status_of
@@ -31,10 +32,10 @@ class ErrorInterceptor:
     """Sends statuses and the trailers that stand on every answer.
 
     Args:
-        tightest: How a team stands with the limit of which the smallest share is left; None where it has none.
+        tightest: How a caller stands with the limit of which the smallest share is left; None where it has none.
     """
 
-    def __init__(self, tightest: Callable[[str], LimitStanding | None]) -> None:
+    def __init__(self, tightest: Callable[[Principal], LimitStanding | None]) -> None:
         self._tightest = tightest
 
     async def intercept(self, call: Call, context: Context, proceed: Proceed) -> Message | None:
@@ -56,7 +57,7 @@ class ErrorInterceptor:
         return None
 
     def _trailers(self, call: Call) -> Trailers:
-        standing = None if call.principal is None else self._tightest(call.principal.team)
+        standing = None if call.principal is None else self._tightest(call.principal)
         if standing is None:
             return ((CALL_ID, call.call_id),)
         return (

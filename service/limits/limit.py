@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+UTC = ZoneInfo("UTC")
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -31,6 +33,8 @@ class TeamLimits:
     rates: tuple[Limit, ...] = ()
     in_flight_max: int | None = None
     """Calls under way at once, in this process."""
+    zone: ZoneInfo = UTC
+    """Whose days those of its access keys' limits are as well."""
 
 
 NO_LIMITS = TeamLimits()

@@ -7,6 +7,7 @@ window is spent is remembered.
 from collections.abc import Callable
 
 from service.books.books import Books
+from service.identity.principal import OwnLimits
 from service.limits import refusals
 from service.limits.counters import PERMITS_SHARE
 from service.limits.decision import Asked, decide, last_to_reset
@@ -30,19 +31,20 @@ class Limiter:
         self._refills = Refills(books)
         self._teams: dict[str, TeamStocks] = {}
 
-    async def admit(self, team: str, inputs: int = 0) -> Permit:
+    async def admit(self, team: str, inputs: int = 0, own: OwnLimits | None = None) -> Permit:
         """Takes a call's permits of all its limits at once, or none.
 
         Args:
             team: Who calls.
             inputs: Of an Embed; 0 for other calls.
+            own: What limits its access key.
 
         Raises:
             Refused: A limit is met, or the request is larger than it.
             BooksUnavailable: More had to be taken from the database, which does not answer.
         """
         stocks = self.stocks_of(team)
-        asked = stocks.asked(inputs)
+        asked = stocks.asked(inputs, own)
         if not asked:
             return FREE
         for stock, amount in asked:
@@ -63,8 +65,10 @@ class Limiter:
         """What is held for a team, under the limits in force."""
         limits = self._limits_of(team)
         stocks = self._teams.get(team)
-        if stocks is None or stocks.limits is not limits:
-            stocks = self._teams[team] = TeamStocks(limits, self._refills, self._now_us, stocks)
+        if stocks is None:
+            stocks = self._teams[team] = TeamStocks(limits, self._refills, self._now_us)
+        elif stocks.limits is not limits:
+            stocks.take_over(limits)
         return stocks
 
     async def close(self) -> None:

@@ -5,7 +5,9 @@ from typing import NamedTuple, TypeVar
 
 from service.books.books import Books
 from service.call import Call
+from service.identity.principal import OwnLimits, Principal
 from service.limits import counters
+from service.limits.decision import Stock
 from service.limits.in_flight import InFlight
 from service.limits.limit import TeamLimits
 from service.limits.limiter import Limiter
@@ -18,6 +20,8 @@ T = TypeVar("T")
 class LimitStanding(NamedTuple):
     """A limit and what is left of it."""
 
+    holder: str
+    """Whose it is: `team:search`."""
     name: str
     most: int
     remaining: int
@@ -72,48 +76,62 @@ class Limits:
             BooksUnavailable: The database does not answer.
         """
         team = call.caller.team
-        permit = await self._limiter.admit(team, inputs)
+        permit = await self._limiter.admit(team, inputs, call.caller.limits)
         try:
             return await self._in_flight.run(team, attempts)
         finally:
             if not call.on_record:
                 permit.give_back()
 
-    def tightest(self, team: str) -> LimitStanding | None:
+    def tightest(self, caller: Principal) -> LimitStanding | None:
         """The window with the smallest share left, as far as it is known here; None where nothing is limited."""
         now_us, tightest = self._now_us(), None
-        for stock in self._limiter.stocks_of(team).stocks:
+        for stock in self._stocks_of(caller.team, caller.limits):
             stock.roll(now_us)
             if tightest is None or stock.remaining * tightest.most < tightest.remaining * stock.most:
                 tightest = stock
         if tightest is None:
             return None
-        return LimitStanding(tightest.limit.name, tightest.most, tightest.remaining, tightest.window.end_us)
+        return _standing(tightest, tightest.remaining)
 
-    def ask(self, teams: Sequence[str]) -> Taken:
-        """What to read of the counters, to tell how teams stand."""
+    def ask(self, teams: Sequence[str], own: OwnLimits | None = None) -> Taken:
+        """What to read of the counters, to tell how teams stand, and an access key of theirs if *own* limits it."""
         now_us = self._now_us()
-        stocks = [stock for team in teams for stock in self._limiter.stocks_of(team).stocks]
+        stocks = [stock for team in teams for stock in self._stocks_of(team, own)]
         for stock in stocks:
             stock.roll(now_us)
         keys = sorted((stock.limit.scope, stock.window.start_us) for stock in stocks)
         return Taken(keys, {stock.limit.scope: stock.held for stock in stocks})
 
-    def standings(self, team: str, asked: Taken, taken: dict[str, int]) -> list[LimitStanding]:
-        """How a team stands: never with more left than there is.
+    def standings(
+        self, team: str, asked: Taken, taken: dict[str, int], own: OwnLimits | None = None
+    ) -> list[LimitStanding]:
+        """How a team stands, and then its access key: never with more left than there is.
 
         Args:
             team: One of those asked about.
             asked: As `ask` gave it.
             taken: As it read.
+            own: As it was asked about.
         """
-        told = []
-        for stock in self._limiter.stocks_of(team).stocks:
+
+        def told(stock: Stock) -> LimitStanding:
             scope, most = stock.limit.scope, stock.most
             held = min(stock.held, asked.held.get(scope, 0))  # a chunk that came meanwhile is in neither
-            remaining = min(most, max(0, most - taken.get(scope, 0)) + held)
-            told.append(LimitStanding(stock.limit.name, most, remaining, stock.window.end_us))
+            return _standing(stock, min(most, max(0, most - taken.get(scope, 0)) + held))
+
+        stocks = self._limiter.stocks_of(team)
+        standings = [told(stock) for stock in stocks.stocks]
         cap = self._limits_of(team).in_flight_max
         if cap is not None:
-            told.append(LimitStanding(IN_FLIGHT, cap, max(0, cap - self._in_flight.of(team)), 0))
-        return told
+            remaining = max(0, cap - self._in_flight.of(team))
+            standings.append(LimitStanding(f"team:{team}", IN_FLIGHT, cap, remaining, 0))
+        return standings if own is None else [*standings, *map(told, stocks.of_key(own))]
+
+    def _stocks_of(self, team: str, own: OwnLimits | None) -> list[Stock]:
+        stocks = self._limiter.stocks_of(team)
+        return stocks.stocks if own is None else [*stocks.stocks, *stocks.of_key(own)]
+
+
+def _standing(stock: Stock, remaining: int) -> LimitStanding:
+    return LimitStanding(stock.limit.holder, stock.limit.name, stock.most, remaining, stock.window.end_us)

@@ -19,6 +19,7 @@ def fill_rate_limits(told: RateLimits, standings: Iterable[LimitStanding]) -> No
     """Writes limits into a field that is empty."""
     for standing in standings:
         limit = told.add()
-        limit.name, limit.limit, limit.remaining = standing.name, standing.most, standing.remaining
+        limit.holder, limit.name = standing.holder, standing.name
+        limit.limit, limit.remaining = standing.most, standing.remaining
         if standing.resets_at_us:
             limit.reset_time.FromMicroseconds(standing.resets_at_us)

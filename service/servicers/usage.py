@@ -87,8 +87,8 @@ class UsageAnswers:
         """
         require_valid(violations_of_get_usage(request))
         asked = _asked(call, request)
-        own = call.caller.team
-        counted = self._limits.ask([own])
+        caller = call.caller
+        counted = self._limits.ask([caller.team], caller.limits)
 
         async def look(tx: Transaction) -> tuple[_Found, dict[str, int]]:
             return await _found(tx, asked), await counted.read(tx)
@@ -96,7 +96,8 @@ class UsageAnswers:
         async with self._turns:
             found, taken = await self._books.read(look)
         response = await in_thread_if(len(found.summed_up) > ROWS_IN_PLACE_MAX, _response, call, asked, found)
-        fill_rate_limits(response.terms.rate_limits, self._limits.standings(own, counted, taken))
+        standings = self._limits.standings(caller.team, counted, taken, caller.limits)
+        fill_rate_limits(response.terms.rate_limits, standings)
         return response
 
 

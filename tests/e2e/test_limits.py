@@ -2,21 +2,28 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
 
+from cohort.v1.access_key_pb2 import CreateAccessKeyRequest, RotateAccessKeyRequest
 from cohort.v1.budget_pb2 import SetTeamFrozenRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
 from cohort.v1.rate_limit_pb2 import RateLimit
 from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 from service.limits.windows import MINUTE_US, window_at
+from tests.e2e import limit_reasons  # noqa: F401 (fills the table of reasons)
+from tests.e2e.book_reasons import quota_subjects
 from tests.e2e.cohort_service import Cohort, cohort
-from tests.e2e.requests import chat, embed, refused, rerank, until
+from tests.e2e.reason_cases import CASES
+from tests.e2e.requests import chat, embed, refusal_of, refused, rerank, until
 
 PRO = 'tier = "pro"'
+LIMIT_REASONS = ("RATE_LIMITED_MINUTE", "RATE_LIMITED_DAY", "TOO_MANY_IN_FLIGHT", "REQUEST_EXCEEDS_RATE")
 
 
 async def trailers_of(call: Any) -> dict[str, str]:
@@ -36,8 +43,7 @@ async def early_in_a_minute(seconds: int = 20) -> None:
         await asyncio.sleep(left_us / 1e6 + 0.1)
 
 
-def told(limits: Any) -> dict[str, tuple[int, int]]:
-    each: RateLimit
+def told(limits: Iterable[RateLimit]) -> dict[str, tuple[int, int]]:
     return {each.name: (each.limit, each.remaining) for each in limits}
 
 
@@ -147,15 +153,86 @@ async def test_a_reload_takes_effect_at_once(tmp_path: Path, before: str) -> Non
     assert refusal.info.metadata["limit"] == "3"
 
 
-async def test_refusals_are_counted_by_reason_and_stand_in_the_log(tmp_path: Path) -> None:
-    async with cohort(tmp_path, limits="requests_per_day = 1") as service:
-        await service.stub.Chat(chat(), metadata=service.credentials)
-        refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))
+@pytest.mark.parametrize("reason", LIMIT_REASONS)
+async def test_each_refusal_is_counted_by_its_reason_and_stands_in_the_log(tmp_path: Path, reason: str) -> None:
+    reached = CASES[reason]
+    async with cohort(tmp_path, **reached.terms) as service:
+        refusal = await reached.case(service)
         counted = await scraped(service)
         line = next(line for line in service.lines() if line["call_id"] == refusal.call_id)
+    rpc = "Embed" if reason == "REQUEST_EXCEEDS_RATE" else "Chat"
+    labels = f'code="{refusal.code.name}",reason="{reason}",rpc="/cohort.v1.GatewayService/{rpc}",team="demo"'
 
-    assert line["reason"] == "RATE_LIMITED_DAY"
-    assert 'code="RESOURCE_EXHAUSTED",reason="RATE_LIMITED_DAY"' in counted
+    assert line["reason"] == reason
+    assert f"cohort_calls_total{{{labels}}} 1.0" in counted
+
+
+async def narrow_key(service: Cohort, **limits: Any) -> tuple[str, Any]:
+    """The id of a new access key with limits of its own, and what presents it."""
+    request = CreateAccessKeyRequest(team="demo", name="batch", scopes=["chat", "usage:read"], **limits)
+    request.expire_time.FromSeconds(int(time.time()) + 3600)
+    made = await service.admin.CreateAccessKey(request, metadata=service.key("admin"))
+    return made.access_key.id, (("x-api-key", made.secret),)
+
+
+async def test_an_access_keys_own_limit_is_in_its_refusals_its_trailers_and_its_terms(tmp_path: Path) -> None:
+    async with cohort(tmp_path, team=PRO) as service:
+        key_id, narrow = await narrow_key(service, requests_per_day=2)
+        trailers = [await trailers_of(service.stub.Chat(chat(), metadata=narrow)) for _ in range(2)]
+        refusal = await refused(service.stub.Chat(chat(), metadata=narrow))
+        usage = await service.stub.GetUsage(GetUsageRequest(), metadata=narrow)
+        team = await service.admin.GetTeam(GetTeamRequest(team="demo"), metadata=service.key("admin"))
+        await service.stub.Chat(chat(), metadata=service.credentials)
+
+    holders = [each.holder for each in usage.terms.rate_limits]
+    own = usage.terms.rate_limits[-1]
+    assert [(each["x-ratelimit-limit"], each["x-ratelimit-remaining"]) for each in trailers] == [("2", "1"), ("2", "0")]
+    assert (refusal.reason, quota_subjects(refusal)) == ("RATE_LIMITED_DAY", [f"access_key:{key_id}"])
+    assert f"access_key:{key_id}" in refusal.message
+    assert refusal.retry_s is not None
+    assert holders == ["team:demo", "team:demo", f"access_key:{key_id}"]
+    assert (own.name, own.limit, own.remaining) == ("requests_per_day", 2, 0)
+    assert [each.holder for each in team.team.rate_limits] == ["team:demo", "team:demo"]
+
+
+async def test_a_rotation_does_not_begin_an_access_keys_window_anew(tmp_path: Path) -> None:
+    async with cohort(tmp_path) as service:
+        key_id, narrow = await narrow_key(service, requests_per_day=2)
+        await service.stub.Chat(chat(), metadata=narrow)
+        rotated = await service.admin.RotateAccessKey(RotateAccessKeyRequest(id=key_id), metadata=service.key("admin"))
+        await service.stub.Chat(chat(), metadata=(("x-api-key", rotated.secret),))
+        answers = [
+            await refused(service.stub.Chat(chat(), metadata=who)) for who in (narrow, (("x-api-key", rotated.secret),))
+        ]
+
+    assert [answer.reason for answer in answers] == ["RATE_LIMITED_DAY"] * 2
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(300)
+async def test_a_thousand_callers_who_wait_as_they_are_told_are_refused_once_and_then_let_in(tmp_path: Path) -> None:
+    refusals: Counter[int] = Counter()
+
+    async def call(service: Cohort, number: int) -> None:
+        while True:
+            try:
+                await service.stub.Rerank(rerank(), metadata=service.credentials, timeout=60)
+            except grpc.aio.AioRpcError as error:
+                refusal = refusal_of(error)
+                assert refusal.reason == "RATE_LIMITED_MINUTE"
+                assert refusal.retry_s is not None
+                refusals[number] += 1
+                await asyncio.sleep(refusal.retry_s)
+            else:
+                return
+
+    async with cohort(tmp_path, limits="requests_per_minute = 600", budget_usd="1000") as service:
+        await early_in_a_minute(40)
+        await asyncio.gather(*(call(service, number) for number in range(1_000)))
+    print(f"1,000 callers of 600 a minute: {len(refusals)} refused, {max(refusals.values())} times at most")
+
+    assert len(refusals) >= 400
+    assert max(refusals.values()) == 1
 
 
 async def scraped(service: Cohort) -> str:

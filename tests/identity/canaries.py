@@ -97,12 +97,14 @@ def shapes(value: Value) -> dict[str, bytes]:
     raw = value if isinstance(value, bytes) else value.encode()
     half = len(raw) // 2
     quoted = urllib.parse.quote(raw, safe="").encode()
+    escaped = repr(b"'\"" + raw)[len("b'\\'\"") : -1]
     found = {
         "raw": raw,
         "first half": raw[:half],
         "second half": raw[half:],
         "URL-encoded": quoted,
-        "repr": repr(raw)[2:-1].encode(),
+        "repr": escaped.replace("\\'", "'").encode(),
+        "repr among both quotes": escaped.encode(),
         "hex": raw.hex().encode(),
         "HEX": raw.hex().upper().encode(),
     }

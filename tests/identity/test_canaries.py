@@ -128,6 +128,14 @@ def test_a_canary_is_found_in_base64_whatever_stands_before_and_after_it(offset:
         assert hits({"it": secret}, {"log": content})
 
 
+@pytest.mark.parametrize("around", [b"", b"'", b'"', b"'\""])
+@pytest.mark.parametrize(
+    "secret", [b"no quote", b"one' quote", b'one" quote', b"both ' of \" them", b"a backslash \\'"]
+)
+def test_bytes_are_found_in_a_repr_whatever_quotes_they_have_or_stand_among(secret: bytes, around: bytes) -> None:
+    assert hits({"it": secret}, {"log": repr(around + secret + around).encode()})
+
+
 @pytest.mark.parametrize(
     ("key", "form"),
     [

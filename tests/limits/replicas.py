@@ -12,12 +12,15 @@ from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.errors import Refused
+from service.identity.principal import OwnLimits, Principal
 from service.limits.limit import Limit, TeamLimits
 from service.limits.limiter import Limiter
 from service.storage.database import Database, Script, T
 
 UTC = ZoneInfo("UTC")
 TEAM = "search"
+CALLER = Principal(TEAM, "app", frozenset({"chat"}), "access_key", "id")
+KEY = "access_key:2Bq7ZkP0aXcV"
 
 
 def team_limits(
@@ -28,7 +31,7 @@ def team_limits(
         Limit(f"team:{TEAM}", "requests_per_day", day or 0, zone),
         Limit(f"team:{TEAM}", "embed_inputs_per_minute", inputs or 0, of_inputs=True),
     ]
-    return TeamLimits(tuple(limit for limit in rates if limit.most))
+    return TeamLimits(tuple(limit for limit in rates if limit.most), zone=zone)
 
 
 class CountedBooks(Books):
@@ -53,10 +56,10 @@ class Replica:
     def __post_init__(self) -> None:
         self.limiter = Limiter(self.books, self.now_us, lambda _: self.limits)
 
-    async def asks(self, inputs: int = 0) -> Refused | None:
+    async def asks(self, inputs: int = 0, own: OwnLimits | None = None) -> Refused | None:
         """One call; None if it is admitted."""
         try:
-            await self.limiter.admit(TEAM, inputs)
+            await self.limiter.admit(TEAM, inputs, own)
         except Refused as refused:
             return refused
         return None

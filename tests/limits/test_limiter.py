@@ -15,7 +15,7 @@ from service.limits.permits import Permit
 from service.limits.tiers import limits_of
 from service.limits.windows import MINUTE_US, window_at
 from tests.books.scripted import Scene, in_simulated_time
-from tests.limits.replicas import TEAM, Replica, replica_on, team_limits, wait_s
+from tests.limits.replicas import CALLER, TEAM, Replica, replica_on, team_limits, wait_s
 
 
 async def replica_with(limits: TeamLimits, scene: Scene | None = None) -> Replica:
@@ -214,7 +214,7 @@ async def test_what_is_told_is_never_more_than_there_is() -> None:
     chunk = 160 // 16
     assert told["requests_per_minute"] == 160 - 3 - (160 - chunk) // 16
     assert told["requests_per_day"] <= 1000 - 4
-    tightest = one.tightest(TEAM)
+    tightest = one.tightest(CALLER)
     assert tightest is not None
     assert (tightest.name, tightest.most, tightest.remaining) == ("requests_per_minute", 160, 157)
     assert tightest.resets_at_us % MINUTE_US == 0

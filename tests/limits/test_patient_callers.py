@@ -26,6 +26,7 @@ async def came_in(limits: TeamLimits, callers: int, replicas: int = 1, inputs: i
     patient, choose = PatientCallers(now_us), random.Random(1)
     await asyncio.gather(*(patient.call(n, lambda: choose.choice(there), inputs) for n in range(callers)))
     assert len(patient.admitted_us) == callers
+    print(f"{callers} callers, {replicas} replicas: refused {max(patient.refused.values())} times at most")
     return patient
 
 

@@ -449,7 +449,9 @@ class Terms(_message.Message):
 
     @_builtins.property
     def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[_rate_limit_pb2.RateLimit]:
-        """Output only. How often and how much at once it may call, each with what is left. What is not limited is absent."""
+        """Output only. How often and how much at once it may call, each with what is left; then the limits of the caller's own
+        access key, if it has any. What is not limited is absent.
+        """
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ohort/v1/rate_limit.proto\x12\tcohort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12.\n\nreset_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ohort/v1/rate_limit.proto\x12\tcohort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n\tRateLimit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12.\n\nreset_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06holder\x18\x05 \x01(\tBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tcohort.v1P\001Z\022cohort/v1;cohortv1\252\002\tCohort.V1\312\002\tCohort\\V1\352\002\nCohort::V1'
   _globals['_RATELIMIT']._serialized_start=74
-  _globals['_RATELIMIT']._serialized_end=181
+  _globals['_RATELIMIT']._serialized_end=197
 # @@protoc_insertion_point(module_scope)

@@ -27,6 +27,7 @@ class RateLimit(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
     RESET_TIME_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. What is limited: "requests_per_minute", "requests_per_day", "embed_inputs_per_minute", or "in_flight",
     the calls under way at once on the replica that answers.
@@ -35,6 +36,10 @@ class RateLimit(_message.Message):
     """Output only. The most there may be."""
     remaining: _builtins.int
     """Output only. How many more there may be now, as far as the replica that answers knows: never more than there are."""
+    holder: _builtins.str
+    """Output only. Whose it is, as refusals name it: "team:search", or "access_key:ID" with the id of the key that the
+    caller's rotations began with.
+    """
     @_builtins.property
     def reset_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When all of it is there again. Absent for "in_flight"."""
@@ -46,10 +51,11 @@ class RateLimit(_message.Message):
         limit: _builtins.int = ...,
         remaining: _builtins.int = ...,
         reset_time: _timestamp_pb2.Timestamp | None = ...,
+        holder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reset_time", b"reset_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "name", b"name", "remaining", b"remaining", "reset_time", b"reset_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "limit", b"limit", "name", b"name", "remaining", b"remaining", "reset_time", b"reset_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
