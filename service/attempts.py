@@ -128,7 +128,7 @@ class Attempts:
     async def _slot(self, call: Call, client: TeamClient, quote: Quote, failed: UpstreamError | None) -> Slot:
         """Waits for an attempt's turn, before anything is held: who waits for Cohere keeps nobody from their money."""
         try:
-            slot = await client.slot(self._pacer, quote.load, call.latest_attempt_s)
+            slot = await client.slot(self._pacer, quote.load, call.latest_turn_s)
         except UpstreamBusy:
             if failed is None:
                 raise

@@ -31,7 +31,7 @@ def _busy(error: UpstreamBusy) -> Refused:
     metadata = {"limit_name": error.limit_name, "limit": str(error.limit), "wait_ms": str(error.wait_ms)}
     message = (
         f"the team's Cohere key is used as fast as Cohere allows ({error.limit_name}: {error.limit} a minute), "
-        f"and the turn of this call comes in {error.wait_ms / 1000:g} s, after its deadline"
+        f"and the turn of this call comes in {error.wait_ms / 1000:g} s, too late for its deadline"
     )
     reason = reasons.ERROR_REASON_UPSTREAM_BUSY
     # Half a millisecond more: what is told in milliseconds is cut.

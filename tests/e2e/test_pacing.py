@@ -84,7 +84,7 @@ async def test_a_caller_who_leaves_while_waiting_takes_no_turn(tmp_path: Path) -
 
 async def test_a_reload_lets_those_go_who_wait(tmp_path: Path) -> None:
     async with cohort(tmp_path, pacing=paced("chat_requests_per_minute = 2")) as service:
-        calls = chats(service, 3, timeout_s=200)
+        calls = chats(service, 3, timeout_s=400)
         await until(lambda: any(call.done() for call in calls))
         service.config_file.write_text(service.config_file.read_text().replace('"production"', '"off"'))
         assert service.service.reloader.reload()

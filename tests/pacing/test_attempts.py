@@ -76,10 +76,10 @@ async def test_nothing_is_held_while_a_repeat_waits_for_its_turn(
     once = Once(UNREACHABLE)
     call = asyncio.create_task(attempts.run(new_call(), client, QUOTE, once))
     await until(lambda: pacer.waiting("demo"))
+    await until_held_is_free(sqlite_database)
     outcomes = await look(sqlite_database, "SELECT kind FROM audit WHERE kind = 'outcome'")
 
-    assert len(outcomes) == len(once.slots) == 1
-    assert await held_nanos(sqlite_database) == 0
+    assert pacer.waiting("demo") == len(outcomes) == len(once.slots) == 1
     assert await call is ANSWER
     assert len(once.slots) == 2
 
@@ -107,6 +107,19 @@ async def test_a_call_whose_turn_comes_too_late_is_refused_before_anything_is_he
     assert not once.slots
     assert not refused.on_record
     assert len(await look(sqlite_database, "SELECT kind FROM audit WHERE kind = 'intent'")) == 1
+
+
+async def test_half_of_a_calls_time_is_left_for_the_answer(
+    attempts: Attempts, client: TeamClient, pacer: Pacer
+) -> None:
+    await attempts.run(new_call(), client, QUOTE, Once())
+    turn_s = 2.1 * MINUTE_S
+    with pytest.raises(UpstreamBusy):
+        await attempts.run(new_call(1.5 * turn_s), client, QUOTE, Once())
+    waiting = asyncio.create_task(attempts.run(new_call(2.5 * turn_s), client, QUOTE, Once()))
+    await until(lambda: pacer.waiting("demo"))
+    waiting.cancel()
+    await asyncio.wait({waiting})
 
 
 async def test_a_turn_whose_hold_is_refused_is_anothers(attempts: Attempts, client: TeamClient) -> None:

@@ -307,8 +307,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: {"reason":"TOO_MANY_IN_FLIGHT","domain":"cohort","metadata":{"limit_name":"in_flight","limit":"32"}}
     """
     ERROR_REASON_UPSTREAM_BUSY: _ErrorReason.ValueType  # 76
-    """The team's Cohere key is used as fast as Cohere allows, and the turn of this call comes after its deadline.
-    Nothing was sent to Cohere.
+    """The team's Cohere key is used as fast as Cohere allows, and the turn of this call comes later than half of the time
+    that is left until its deadline. Nothing was sent to Cohere.
 
     Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry, or set a longer deadline. Details: A
     RetryInfo says how long to wait, a QuotaFailure what was met.
@@ -777,8 +777,8 @@ RetryInfo says how long to wait, a QuotaFailure whose limit was met.
 Sample: {"reason":"TOO_MANY_IN_FLIGHT","domain":"cohort","metadata":{"limit_name":"in_flight","limit":"32"}}
 """
 ERROR_REASON_UPSTREAM_BUSY: ErrorReason.ValueType  # 76
-"""The team's Cohere key is used as fast as Cohere allows, and the turn of this call comes after its deadline.
-Nothing was sent to Cohere.
+"""The team's Cohere key is used as fast as Cohere allows, and the turn of this call comes later than half of the time
+that is left until its deadline. Nothing was sent to Cohere.
 
 Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry, or set a longer deadline. Details: A
 RetryInfo says how long to wait, a QuotaFailure what was met.
