@@ -75,7 +75,7 @@ async def test_nothing_is_held_while_a_repeat_waits_for_its_turn(
 ) -> None:
     once = Once(UNREACHABLE)
     call = asyncio.create_task(attempts.run(new_call(), client, QUOTE, once))
-    await until(lambda: pacer.waiting("demo"))
+    await until(lambda: once.slots and pacer.waiting("demo"))
     await until_held_is_free(sqlite_database)
     outcomes = await look(sqlite_database, "SELECT kind FROM audit WHERE kind = 'outcome'")
 
