@@ -29,6 +29,8 @@ class Cost(NamedTuple):
     """How long before the end of its stretch it is due."""
     reach_us: int
     """How far in the past it may begin when it is used, if it was taken before."""
+    gap_us: int
+    """How much of others' may lie within it: what the limit leaves beside it."""
 
 
 class Stretch(NamedTuple):
@@ -72,7 +74,8 @@ class CellRate:
         cost_us = self.span_us(units + over)
         back_us = max(units, self.burst) * self._spread_us // self._spread_units
         early_us = over * self._spread_us // self._spread_units
-        return Cost(cost_us, back_us, early_us, back_us + self.held_us)
+        gap_us = (self.limit - units) * self._spread_us // self._spread_units
+        return Cost(cost_us, back_us, early_us, back_us + self.held_us, gap_us)
 
     def span_us(self, units: int) -> int:
         """The stretches that many small requests take together."""
@@ -107,7 +110,7 @@ class Lease:
         stretches = self._stretches
         if not stretches:
             return None
-        cost_us, _, early_us, reach_us = rate.cost_of(units)
+        cost_us, _, early_us, reach_us, _ = rate.cost_of(units)
         start_us, last_us = stretches[0]
         end_us = max(start_us, now_us - reach_us) + cost_us
         if end_us > last_us or end_us - early_us > now_us:  # it is not all in the first stretch, and due
@@ -148,14 +151,15 @@ class Lease:
 
     def _plan(self, rate: CellRate, units: int, now_us: int) -> tuple[int, int] | None:
         """When a request may be used, and where what it takes ends."""
-        needed_us, _, early_us, reach_us = rate.cost_of(units)
+        needed_us, _, early_us, reach_us, gap_us = rate.cost_of(units)
         oldest_us = now_us - reach_us
         while (end_us := self._end_of(needed_us, oldest_us)) is not None:
             due_us = end_us - early_us
             first_us = self._first_after(oldest_us)
-            if due_us - first_us <= reach_us:
+            if due_us - first_us <= reach_us and end_us - first_us - needed_us <= gap_us:
                 return due_us, end_us
-            oldest_us = due_us - reach_us  # others' stretches lie between: its first part has lapsed by then
+            # Others' stretches lie between: its first part has lapsed by then, or cannot be used with the last.
+            oldest_us = max(due_us - reach_us, end_us - needed_us - gap_us)
         return None
 
     def _end_of(self, needed_us: int, oldest_us: int) -> int | None:

@@ -1,11 +1,11 @@
-"""The fair queue of one limit: a line for each team, served by deficit round robin (Shreedhar and Varghese, 1996).
+"""The fair queue of one limit: a line for each team, served by start-time fair queueing (Goyal, Vin and Cheng, 1996).
 
-Each round a team may go on with as much as the smallest of the first requests, so that over time each has the same
-amount, be its requests small or large, and one that comes anew does not wait for long.
+Each team has a tag, which grows by what it has had, and the least is next: so over time each that waits has the same
+amount, be its requests small or large. Who had less than the others for a while may catch up, but only so much.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,8 +43,6 @@ class _TeamLine:
     waiting: "OrderedDict[Waiting, None]" = field(default_factory=OrderedDict)
     amount: int = 0
     """Of all that wait."""
-    deficit: int = 0
-    """What the team may still go on with in this round."""
 
     @property
     def first(self) -> Waiting:
@@ -53,13 +51,21 @@ class _TeamLine:
 
 
 class Line:
-    """Who waits, and whose turn is next."""
+    """Who waits, and whose turn is next.
+
+    Attributes:
+        credit: How much a team may catch up that had less than the others.
+        amount: Of all that wait.
+    """
 
     def __init__(self) -> None:
-        self._teams: dict[str, _TeamLine] = {}
-        self._round: deque[str] = deque()
+        self.credit = 0
         self.amount = 0
-        """Of all that wait."""
+        self._teams: dict[str, _TeamLine] = {}
+        self._had: dict[str, int] = {}
+        """The tags, of those also who do not wait now."""
+        self._now = 0
+        """The tag of who was served last."""
 
     def __len__(self) -> int:
         return sum(len(line.waiting) for line in self._teams.values())
@@ -74,7 +80,7 @@ class Line:
         line = self._teams.get(request.team)
         if line is None:
             line = self._teams[request.team] = _TeamLine()
-            self._round.append(request.team)
+            self._had[request.team] = self._tag(request.team)
         line.waiting[request] = None
         line.amount += request.amount
         self.amount += request.amount
@@ -88,34 +94,38 @@ class Line:
         line.amount -= request.amount
         self.amount -= request.amount
         if not line.waiting:
-            self._round.remove(request.team)
             del self._teams[request.team]
 
     def head(self) -> Waiting | None:
         """Whose turn is next."""
-        if not self._round:
+        if not self._teams:
             return None
-        quantum = min(line.first.amount for line in self._teams.values())
-        while (first := (line := self._teams[self._round[0]]).first).amount > line.deficit:
-            self._round.rotate(-1)
-            self._teams[self._round[0]].deficit += quantum
-        return first
+        return self._teams[min(self._teams, key=self._had.__getitem__)].first
 
     def pop(self, request: Waiting) -> None:
         """Takes out the head, whose turn it was."""
-        self._teams[request.team].deficit -= request.amount
+        self._now = max(self._now, self._had[request.team])
+        self._had[request.team] += request.amount
         self.discard(request)
 
     def clear(self) -> list[Waiting]:
         """Takes out all."""
         left = [request for line in self._teams.values() for request in line.waiting]
         self._teams.clear()
-        self._round.clear()
         self.amount = 0
         return left
 
     def amount_before(self, team: str, amount: int) -> int:
-        """How much has its turn, about, before a request that joins a team's line, and with it."""
+        """How much has its turn before a request that joins a team's line, and with it, if nobody else comes."""
         own = self._teams.get(team)
-        with_it = amount if own is None else own.amount + amount
-        return with_it + sum(min(line.amount, with_it) for other, line in self._teams.items() if other != team)
+        waiting = 0 if own is None else own.amount
+        start = self._tag(team) + waiting
+        others = 0
+        for other, line in self._teams.items():
+            if other != team and self._had[other] <= start:
+                first = line.first.amount
+                others += min(line.amount, -(-(start - self._had[other] + 1) // first) * first)
+        return waiting + amount + others
+
+    def _tag(self, team: str) -> int:
+        return max(self._had.get(team, 0), self._now - self.credit)

@@ -10,6 +10,9 @@ from clients.pacing.line import Beside, Line, Waiting
 from clients.pacing.row import PaceRow
 from clients.pacing.supply import Supply, loop_us
 
+CREDIT_SHARE = 5
+"""Of the burst so many parts one a team may catch up that used less of the limit than others for a while."""
+
 
 class Pace:
     """The limit as this process sees it.
@@ -153,7 +156,8 @@ class Pace:
     def _change_rate(self) -> None:
         lowest = min(self.limits.values(), default=self.limit)
         if lowest != self.limit:
-            self.supply.rate = CellRate(lowest, self.supply.rate.minute_us)
+            self.supply.rate = rate = CellRate(lowest, self.supply.rate.minute_us)
+            self._line.credit = rate.burst // CREDIT_SHARE
             self.supply.lease.clear()
             self._stirred.set()
 

@@ -99,7 +99,7 @@ class Supply:
     async def take_into(self, lease: Lease, amount: int, line_amount: int, latest_us: int) -> bool:
         """Takes into a lease what is missing in it; see `take`."""
         rate, permille = self.rate, self._permille_now()
-        (needed_us, back_us, early_us, _), in_hand_us = rate.cost_of(amount), lease.left_us(rate, self.now_us())
+        (needed_us, back_us, early_us, _, _), in_hand_us = rate.cost_of(amount), lease.left_us(rate, self.now_us())
         if in_hand_us >= needed_us:  # it lies too far apart
             in_hand_us = 0
         least_us = _at(permille, needed_us - in_hand_us)

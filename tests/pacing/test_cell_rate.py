@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clients.pacing.cell_rate import LEASE_SHARE, MINUTE_US, CellRate, Lease, Stretch
@@ -58,8 +58,17 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, int, int, int 
     return limit, draw(st.lists(step, max_size=60))
 
 
+A_SMALL_ONE_WITHIN_A_LARGE_ONE = (
+    2000,
+    [(0, 0, 1, 0, 0)] * 3
+    + [(0, 2, 2000, 0, 0), (42_046_667, 0, 1, 0, 0), (42_046_667, 0, 1, 0, 0), (0, 2, 2000, 0, 0)]
+    + [(42_046_666, 0, 1, 0, 0)],
+)
+
+
 @settings(deadline=None)
 @given(histories())
+@example(A_SMALL_ONE_WITHIN_A_LARGE_ONE)
 def test_no_minute_holds_more_than_the_limit_whatever_replicas_do(
     history: tuple[int, list[tuple[int, int, int, int, int | None]]],
 ) -> None:

@@ -50,6 +50,23 @@ def test_one_request_of_a_quiet_team_waits_for_one_of_the_noisy() -> None:
     assert served(line).index(quiet) <= 1
 
 
+def test_a_team_that_had_less_for_a_while_catches_up_but_only_so_much() -> None:
+    line = Line()
+    line.credit = 3
+    for _ in range(100):
+        line.add(waiting("noisy"))
+    for _ in range(50):
+        head = line.head()
+        assert head is not None
+        line.pop(head)
+    for _ in range(20):
+        line.add(waiting("quiet"))
+    order = "".join(request.team[0] for request in served(line))
+
+    assert order.startswith("qqqq")
+    assert order[:14].count("q") == 4 + 5
+
+
 @given(seed=st.integers(0, 2**32), teams=st.integers(2, 5), sizes=st.sampled_from(((1,), (96,), (1, 96), range(1, 97))))
 def test_while_all_wait_each_team_has_had_the_same_but_for_a_few_requests(
     seed: int, teams: int, sizes: Sequence[int]
@@ -97,4 +114,4 @@ def test_what_comes_before_a_request_is_no_more_of_each_team_than_of_its_own() -
 
     assert line.amount_before("quiet", 1) == 4 + 4
     assert line.amount_before("noisy", 1) == 101 + 3
-    assert line.amount_before("new", 1) == 1 + 1 + 1
+    assert line.amount_before("new", 1) == 1 + 2 + 3
