@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cohort.v1 import error_reason_pb2 as reasons
-from service.limits.limit import TeamLimits
+from service.limits.decision import Stock
+from service.limits.limit import Limit, TeamLimits
 from service.limits.refusals import CLOCKS_MARGIN_S
+from service.limits.windows import window_at
 from tests.books.scripted import Scene, in_simulated_time
 from tests.limits.replicas import Replica, replica_on, team_limits, wait_s
 
@@ -107,3 +109,15 @@ def test_who_is_refused_in_the_last_microsecond_waits_for_the_next_one(
         assert await other.asks() is None
 
     story()
+
+
+def test_what_is_read_of_a_day_that_has_ended_meanwhile_says_nothing_of_the_next() -> None:
+    zone = ZoneInfo("UTC")
+    day = window_at(zone, midnight_us(zone, date(2026, 11, 21)))
+    stock = Stock(Limit("team:search", "requests_per_day", MOST, zone), day, MOST)
+    stock.roll(day.end_us)
+    stock.learns(day, MOST)
+    assert stock.remaining == MOST
+
+    stock.learns(stock.window, MOST - 1)
+    assert stock.remaining == 1
