@@ -1,4 +1,7 @@
-"""Limits as a table: how often and how much at once a team may call, and what is left."""
+"""Limits as a table: how often and how much at once a team may call, what is used of it and what is left.
+
+What replicas hold and have not handed out counts as used, but for those permits that the answering one holds.
+"""
 
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
@@ -8,8 +11,8 @@ from cohort.v1.team_pb2 import Team
 from service.cli.table import table
 from service.cli.times import UTC, told
 
-_COLUMNS = ("LIMIT", "MOST", "LEFT", "ALL OF IT AGAIN AT")
-_NUMBERS = ("MOST", "LEFT", "WAITING")
+_COLUMNS = ("LIMIT", "MOST", "USED", "LEFT", "ALL OF IT AGAIN AT")
+_NUMBERS = ("MOST", "USED", "LEFT", "WAITING")
 
 
 def limits_table(limits: Iterable[RateLimit], zone: ZoneInfo) -> str:
@@ -23,7 +26,7 @@ def team_limits_table(teams: Iterable[Team]) -> str:
     for team in teams:
         zone = ZoneInfo(team.budget.time_zone)
         waiting = [f"{team.waiting_calls:,}"]
-        cells = [_cells(limit, zone) for limit in team.rate_limits] or [[["none"], ["-"], ["-"], ["-"]]]
+        cells = [_cells(limit, zone) for limit in team.rate_limits] or [[["none"], ["-"], ["-"], ["-"], ["-"]]]
         rows += [[[team.name], waiting, *cells[0]], *([[""], [""], *more] for more in cells[1:])]
     return table(("TEAM", "WAITING", *_COLUMNS), rows, right=_NUMBERS)
 
@@ -32,12 +35,8 @@ def _cells(limit: RateLimit, zone: ZoneInfo) -> list[list[str]]:
     name = limit.name.replace("_", " ")
     if limit.holder.startswith("access_key:"):
         name = f"{name}, of the access key"
+    numbers = [[f"{number:,}"] for number in (limit.limit, limit.limit - limit.remaining, limit.remaining)]
     if not limit.HasField("reset_time"):
-        return [[f"{name}, on this replica"], [f"{limit.limit:,}"], [f"{limit.remaining:,}"], ["-"]]
+        return [[f"{name}, on this replica"], *numbers, ["-"]]
     by_day = limit.name.endswith("_per_day")
-    return [
-        [name],
-        [f"{limit.limit:,}"],
-        [f"{limit.remaining:,}"],
-        [told(limit.reset_time, zone if by_day else UTC)],
-    ]
+    return [[name], *numbers, [told(limit.reset_time, zone if by_day else UTC)]]

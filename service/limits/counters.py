@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.limits.windows import Window
-from service.storage.database import Script, Step, Value
+from service.storage.database import Script, Step, Transaction, Value
 
 PERMITS_SHARE = 16
 PROMISES_SHARE = 4
@@ -47,6 +47,10 @@ ON CONFLICT (scope, start_us) DO UPDATE SET
 RETURNING promised * 2147483648 + granted"""
 _FORGET = "DELETE FROM permit_window WHERE end_us < clock_us() - 86400000000"
 
+_PROMISED = """
+SELECT CAST(COALESCE(SUM(promised), 0) AS BIGINT) FROM permit_window
+WHERE scope = $1 AND start_us > $2 AND start_us < $3"""
+
 TAKEN = "SELECT scope, taken FROM permit_window WHERE scope = $1 AND start_us = $2"
 
 
@@ -79,6 +83,18 @@ def take(wanted: Sequence[Wanted]) -> Script[list[Chunk]]:
     """Takes chunks in one transaction; gives them in the same order, which is that of their rows everywhere."""
     steps = [Step(_TAKE_PROMISES if each.promises else _TAKE_PERMITS, [_values(each)]) for each in wanted]
     return Script(steps, _chunks)
+
+
+async def promised(tx: Transaction, scope: str, after_us: int, before_us: int) -> int:
+    """What is promised of the windows that begin between two instants, be it told to anybody or held somewhere."""
+    ((count,),) = await tx.fetch(_PROMISED, scope, after_us, before_us)
+    return int(count)
+
+
+async def taken(tx: Transaction, scope: str, start_us: int) -> int:
+    """What everybody has taken of a window."""
+    rows = await tx.fetch(TAKEN, scope, start_us)
+    return int(rows[0][1]) if rows else 0
 
 
 def forget() -> Script[None]:

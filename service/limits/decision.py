@@ -24,6 +24,8 @@ class Stock:
 
     promises: ClassVar[bool] = False
     """They are of what may be promised of the window, and not of what may be taken."""
+    is_ahead: bool = True
+    """They are taken ahead of need, and not only as many as somebody waits for."""
 
     def __init__(self, limit: Limit, window: Window, most: int) -> None:
         self.limit = limit
@@ -60,8 +62,13 @@ class Stock:
             return
         self.fetching = False
         self.held += permits
-        self.left = min(self.left, max(0, self.most - taken))
+        self.learns(window, taken)
         self.chunk = self.held if permits * share <= self.left + permits else 0
+
+    def learns(self, window: Window, taken: int) -> None:
+        """Takes in what everybody has taken of a window, if it still is the present one."""
+        if window == self.window:
+            self.left = min(self.left, max(0, self.most - taken))
 
     @property
     def remaining(self) -> int:
@@ -70,11 +77,22 @@ class Stock:
 
 
 class Promises(Stock):
-    """Promises of one window to come."""
+    """Promises of one window to come.
 
-    __slots__ = ()
+    Args:
+        limit: Which one.
+        window: When they count.
+        most: How many there are in the window.
+        is_ahead: As `Stock.is_ahead`.
+    """
+
+    __slots__ = ("is_ahead",)
 
     promises = True
+
+    def __init__(self, limit: Limit, window: Window, most: int, *, is_ahead: bool) -> None:
+        super().__init__(limit, window, most)
+        self.is_ahead = is_ahead
 
     def roll(self, _: int) -> None:
         """Stays: they are of this window."""

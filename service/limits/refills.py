@@ -34,14 +34,16 @@ class Refills:
     """
 
     def __init__(self, books: Books) -> None:
-        self._books = books
+        self.books = books
         self._demands: dict[Stock, _Demand] = {}
         self._next: asyncio.Future[BooksError | None] | None = None
         self._under_way: tuple[frozenset[Stock], asyncio.Future[BooksError | None]] | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def more(self, asked: Sequence[Asked], lacking: Sequence[Asked], callers: int = 1) -> None:
-        """Waits for chunks, which may turn out too small, or be somebody else's before.
+        """Waits for a chunk, which may turn out too small, or be somebody else's before.
+
+        It is one of the scarcest limit, so that nobody holds of the others what cannot be used for want of this one.
 
         Args:
             asked: All limits of a call.
@@ -51,14 +53,11 @@ class Refills:
         Raises:
             BooksUnavailable: The database does not answer.
         """
-        waits = None
-        if self._under_way is not None and all(stock in self._under_way[0] for stock, _ in lacking):
+        stock, amount = min(lacking, key=_calls_of)
+        if self._under_way is not None and stock in self._under_way[0]:
             waits = self._under_way[1]  # it may be enough
-        if waits is None:
-            calls_max = min((stock.remaining for stock, _ in asked if not stock.limit.of_inputs), default=0)
-            for stock, amount in lacking:
-                most = stock.most if stock.limit.of_inputs else calls_max
-                self._demands.setdefault(stock, _Demand()).add(amount, callers, most)
+        else:
+            self._demands.setdefault(stock, _Demand()).add(amount, callers, min(map(_calls_of, asked)) * amount)
             waits = self._start()
         error = await asyncio.shield(waits)  # others wait for it as well
         if error is not None:
@@ -111,13 +110,20 @@ class Refills:
         # All replicas lock rows in the same order.
         stocks = sorted(demands, key=lambda stock: (stock.limit.scope, stock.window.start_us))
         wanted = [_wanted(stock, demands[stock]) for stock in stocks]
-        chunks = await self._books.run(take(wanted))
+        chunks = await self.books.run(take(wanted))
         for stock, one, chunk in zip(stocks, wanted, chunks, strict=True):
             share = PROMISES_SHARE if one.promises else PERMITS_SHARE
             stock.granted(one.window, chunk.permits, chunk.taken, share)
 
 
+def _calls_of(asked: Asked) -> int:
+    """How many calls a limit may still let through, as far as is known."""
+    stock, amount = asked
+    return stock.remaining // amount
+
+
 def _wanted(stock: Stock, demand: _Demand) -> Wanted:
     least = max(0, demand.least - stock.held)
     total = max(least, min(demand.total, demand.most) - stock.held)
-    return Wanted(stock.limit.scope, stock.window, stock.most, least, total, stock.held, stock.promises)
+    held = stock.held if stock.is_ahead else stock.most
+    return Wanted(stock.limit.scope, stock.window, stock.most, least, total, held, stock.promises)

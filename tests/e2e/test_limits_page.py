@@ -37,11 +37,11 @@ async def test_its_commands_make_an_access_key_with_limits_and_show_them(
         team = capfd.readouterr().out
 
     assert (made, used, shown) == (0, 0, 0)
-    assert re.findall(r"^requests per (\S+?)(,.*key)? +(\S+) +(\S+) ", usage, re.MULTILINE) == [
+    assert re.findall(r"^requests per (\S+?)(,.*key)? +(\S+) +0 +(\S+) ", usage, re.MULTILINE) == [
         ("minute", "", "600", "600"),
         ("day", "", "50,000", "50,000"),
         ("minute", ", of the access key", "60", "60"),
         ("day", ", of the access key", "10,000", "10,000"),
     ]
-    assert re.search(r"^demo +0 +requests per minute +600 +600 +20.* UTC$", team, re.MULTILINE)
-    assert re.search(r"^ +requests per day +50,000 +50,000 +20.* UTC$", team, re.MULTILINE)
+    assert re.search(r"^demo +0 +requests per minute +600 +0 +600 +20.* UTC$", team, re.MULTILINE)
+    assert re.search(r"^ +requests per day +50,000 +0 +50,000 +20.* UTC$", team, re.MULTILINE)

@@ -90,8 +90,10 @@ class PatientCallers:
     refused: Counter[int] = field(default_factory=Counter)
     admitted_us: list[int] = field(default_factory=list)
 
-    async def call(self, number: int, replica_of: Callable[[], Replica], inputs: int = 0) -> None:
-        while (refused := await replica_of().asks(inputs)) is not None:
+    async def call(
+        self, number: int, replica_of: Callable[[], Replica], inputs: int = 0, own: OwnLimits | None = None
+    ) -> None:
+        while (refused := await replica_of().asks(inputs, own)) is not None:
             self.refused[number] += 1
             await asyncio.sleep(wait_s(refused))
         self.admitted_us.append(self.now_us())

@@ -90,7 +90,7 @@ async def test_an_access_keys_holder_is_told_of_its_own_limits_after_its_teams()
     for _ in range(4):
         await limits._limiter.admit(TEAM, 0, narrow)
     asked = limits.ask([TEAM], narrow)
-    taken = await limits._limiter._refills._books.read(asked.read)
+    taken = await limits._limiter._refills.books.read(asked.read)
     told = [each[:4] for each in limits.standings(TEAM, asked, taken, narrow)]
 
     assert told == [

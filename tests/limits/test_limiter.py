@@ -50,6 +50,8 @@ async def test_calls_do_not_wait_for_the_database_after_the_first_of_a_window() 
         await asyncio.sleep(0.01)
         assert await replica.asks() is None
 
+    print(f"550 calls: {len(waits)} waited for the database, which was asked {replica.books.trips} times ahead of need")
+
     assert not waits
     assert replica.books.trips < 100
 
@@ -74,6 +76,34 @@ async def test_who_comes_at_once_shares_a_trip() -> None:
 
     assert answers == [None] * 500
     assert replica.books.trips <= 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "inputs"), [(team_limits(minute=60, day=300), 0), (team_limits(inputs=5_760, day=300), 96)]
+)
+def test_of_a_day_no_more_is_taken_ahead_than_a_chunk_when_the_minute_is_what_refuses(
+    limits: TeamLimits, inputs: int
+) -> None:
+    @in_simulated_time
+    async def story() -> None:
+        scene = await Scene.new()
+        replicas = [await replica_with(limits, scene) for _ in range(3)]
+        answers = await asyncio.gather(*(replica.asks(inputs) for replica in replicas * 100))
+        held = [stock.held for replica in replicas for stock in replica.limiter.stocks_of(TEAM).stocks]
+        print(f"{answers.count(None)} of 300 admitted, 3 replicas hold {held}")
+
+        assert answers.count(None) >= 57
+        assert (
+            max(
+                stock.held
+                for replica in replicas
+                for stock in replica.limiter.stocks_of(TEAM).stocks
+                if stock.limit.zone is not None
+            )
+            <= 300 // 16
+        )
+
+    story()
 
 
 @in_simulated_time
@@ -208,7 +238,7 @@ async def test_what_is_told_is_never_more_than_there_is() -> None:
         await one._limiter.admit(TEAM)
     await other._limiter.admit(TEAM)
     asked = one.ask([TEAM])
-    taken = await one._limiter._refills._books.read(asked.read)
+    taken = await one._limiter._refills.books.read(asked.read)
     told = {standing.name: standing.remaining for standing in one.standings(TEAM, asked, taken)}
 
     chunk = 160 // 16
