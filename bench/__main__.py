@@ -15,6 +15,7 @@ from bench import machine, postgres
 from bench.compare import Bench, Comparison
 from bench.identity import check_costs
 from bench.large import large_workloads
+from bench.limits import limit_costs
 from bench.load import CallsFailed
 from bench.loop import LoopBlock, longest_block
 from bench.processes import Server, ServerFailed, python_server
@@ -82,8 +83,8 @@ def _measured(extent: Extent) -> Results:
             comparisons = _compared(on_sqlite, workloads, echo, extent) + _compared(on_postgres, chats, echo, extent)
         blocks = _blocks(on_sqlite, workloads, extent)
         waits = _waited(on_sqlite, [chat_workload()], extent) + _waited(on_postgres, chats, extent)
-    print("CPU: credentials …", file=sys.stderr)
-    return Results(described, comparisons, blocks, waits, check_costs())
+    print("CPU: credentials, limits …", file=sys.stderr)
+    return Results(described, comparisons, blocks, waits, check_costs(), limit_costs())
 
 
 def _compared(bench: Bench, workloads: list[Workload], echo: Server, extent: Extent) -> list[Comparison]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.compare import Comparison
 from bench.identity import CheckCost
+from bench.limits import LimitCost
 from bench.loop import LoopBlock
 from bench.waits import BUSY_CALLS_PER_S, Waits
 from bench.workloads import CHAT_ON_POSTGRES
@@ -16,6 +17,7 @@ EMBED_96_CPU_US_MAX = 2000.0
 STREAM_EVENT_CPU_US_MAX = 60.0
 LOOP_BLOCK_MS_MAX = 20.0
 CHECK_CPU_US_MAX = 15.0
+LIMITS_CPU_US_MAX = 10.0
 WAIT_P50_MS_MAX = 1.0
 WAIT_P99_MS_MAX = 3.0
 SYNC_P50_MS_MAX = 0.5
@@ -55,6 +57,7 @@ class Results:
     blocks: Sequence[LoopBlock]
     waits: Sequence[Waits]
     checks: Sequence[CheckCost]
+    limits: Sequence[LimitCost]
 
     def targets(self) -> list[Target]:
         """The targets, in the order of the tables."""
@@ -68,6 +71,10 @@ class Results:
             Target("event loop, longest block", max(each.own_ms for each in self.blocks), LOOP_BLOCK_MS_MAX, "ms"),
             *(target for each in self._busy() for target in _wait_targets(each)),
             *(Target(f"{each.credential}, CPU per check", each.cpu_us, CHECK_CPU_US_MAX, "us") for each in self.checks),
+            *(
+                Target(f"limits and pacing, CPU per {each.workload}", each.cpu_us, LIMITS_CPU_US_MAX, "us")
+                for each in self.limits
+            ),
         ]
 
     def _busy(self) -> list[Waits]:
@@ -103,6 +110,7 @@ def text_of(results: Results) -> str:
             *_wait_lines(results.waits),
             "",
             *(f"{f'check: {each.credential}':<26} {each.cpu_us:>9.1f} us CPU" for each in results.checks),
+            *(f"{f'limits: {each.workload}':<26} {each.cpu_us:>9.1f} us CPU" for each in results.limits),
             "",
             *(_target_line(target) for target in results.targets()),
         ]
@@ -127,6 +135,7 @@ def json_of(results: Results) -> dict[str, Any]:
         "loop_blocks": [dataclasses.asdict(each) for each in results.blocks],
         "waits": [dataclasses.asdict(each) for each in results.waits],
         "checks": [dataclasses.asdict(each) for each in results.checks],
+        "limits": [dataclasses.asdict(each) for each in results.limits],
         "targets": [{**dataclasses.asdict(target), "met": target.met} for target in results.targets()],
     }
 

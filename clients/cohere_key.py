@@ -1,6 +1,7 @@
 """A team's Cohere key in memory, and the one place that renews it from its source."""
 
 import asyncio
+import hashlib
 import time
 from typing import Never
 
@@ -18,14 +19,17 @@ class CohereKey:
     Attributes:
         version: Counts the different values seen since the start; safe to log.
         read_at_us: When it was read first.
+        digest: The key's name outside of this process, on all replicas the same: a hash. Nobody guesses from it what is
+            as random as Cohere's keys are.
     """
 
-    __slots__ = ("_value", "read_at_us", "version")
+    __slots__ = ("_value", "digest", "read_at_us", "version")
 
     def __init__(self, value: str, version: int) -> None:
         self._value = value
         self.version = version
         self.read_at_us = time.time_ns() // 1000
+        self.digest = hashlib.blake2s(value.encode(), digest_size=16, person=b"pace").hexdigest()
 
     def authorization(self) -> str:
         """The value of the Authorization header; MUST NOT be kept or logged."""

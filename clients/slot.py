@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from clients.cohere_key import CohereKey
+from clients.pacing.pacer import Turn
 
 
 @dataclass(slots=True)
@@ -13,5 +14,7 @@ class Slot:
 
     key: CohereKey
     base_url: URL
+    turn: Turn = ()
+    """What it has taken of Cohere's limits."""
     sent: bool = False
     """The first byte may be on its way. Until then the attempt costs nothing, and may be given up."""

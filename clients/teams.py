@@ -7,6 +7,8 @@ from yarl import URL
 
 from clients.codec.embed import FloatsAs
 from clients.cohere_key import KeyRing
+from clients.pacing.load import Load
+from clients.pacing.pacer import Pacer
 from clients.slot import Slot
 
 
@@ -18,13 +20,29 @@ class TeamClient:
         self.base_url = base_url
         self.keys = keys
 
-    async def slot(self) -> Slot:
-        """Grants leave for one attempt.
+    async def slot(self, pacer: Pacer, load: Load, latest_s: float) -> Slot:
+        """Grants leave for one attempt, once it is its turn.
+
+        Args:
+            pacer: Knows whose turn it is.
+            load: What the attempt counts for in Cohere's limits.
+            latest_s: When it has to begin at the latest, on the loop's clock.
+
+        Raises:
+            UpstreamError: COHERE_KEY_MISSING.
+            PacingError: Its turn comes too late, or never.
+            PaceLost: Nobody knows whose turn it is.
+        """
+        turn = await pacer.turn(self.team, self.keys.current(), load, latest_s)
+        return Slot(self.keys.current(), self.base_url, turn)  # the key may have changed meanwhile
+
+    def has_turn(self, pacer: Pacer, load: Load) -> bool:
+        """Tells whether an attempt could be made at once.
 
         Raises:
             UpstreamError: COHERE_KEY_MISSING.
         """
-        return Slot(self.keys.current(), self.base_url)
+        return pacer.has_turn(self.team, self.keys.current(), load)
 
 
 class FloatTrust:

@@ -1,5 +1,6 @@
-"""The only retry loop: slot → hold and intent → one HTTP request → charge and outcome; again only where no work can
-have been done.
+"""The only retry loop: turn and slot → hold and intent → one HTTP request → charge and outcome.
+
+Again only where no work can have been done.
 
 Nothing is sent before the hold and the intent are durable, and nothing is answered before the outcome is.
 """
@@ -11,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from clients.errors import Billing, UpstreamError
+from clients.pacing.errors import UpstreamBusy
+from clients.pacing.pacer import Pacer
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
@@ -46,9 +49,10 @@ class Answered:
 class _TryAgain(Exception):
     """Cohere provably did no work; the end of the attempt waits for the next one's hold."""
 
-    def __init__(self, settlement: Settlement, wait_s: float) -> None:
+    def __init__(self, settlement: Settlement, wait_s: float, error: UpstreamError) -> None:
         self.settlement = settlement
         self.wait_s = wait_s
+        self.error = error
         super().__init__()
 
 
@@ -56,6 +60,7 @@ class Attempts:
     """Makes the attempts of a call.
 
     Args:
+        pacer: Gives each its turn.
         books: Hold, record and charge each of them.
         budget_of: A team's budget as it is now, whatever it was when the call began; None if the team is gone.
         metrics: Told of every attempt.
@@ -66,6 +71,7 @@ class Attempts:
 
     def __init__(
         self,
+        pacer: Pacer,
         books: Books,
         budget_of: Callable[[str], BudgetTerms | None],
         metrics: Metrics,
@@ -74,6 +80,7 @@ class Attempts:
         strict: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._pacer = pacer
         self._books = books
         self._budget_of = budget_of
         self._metrics = metrics
@@ -96,21 +103,38 @@ class Attempts:
             UpstreamError: The last attempt's failure. What an answer itself says went wrong is in the answer.
             BooksError: It could not be paid for, or not be recorded.
             DeadlineTooShort: Too little time was left to begin.
+            PacingError: Its turn comes too late, or never.
+            PaceLost: The database does not know whose turn it is.
         """
         parked: Settlement | None = None
+        failed: UpstreamError | None = None
         try:
             while True:
-                slot = await client.slot()
                 call.require_time_for_an_attempt()
+                if parked is not None and not client.has_turn(self._pacer, quote.load):
+                    self._books.submit(parked)  # or its hold would last as long as the wait
+                    parked = None
+                slot = await self._slot(call, client, quote, failed)
                 after, parked = parked, None
                 try:
                     return await self._one(call, client, slot, quote, once, after)
                 except _TryAgain as again:
-                    parked = again.settlement
+                    parked, failed = again.settlement, again.error
                     await asyncio.sleep(again.wait_s)
         finally:
             if parked is not None:
                 self._books.submit(parked)
+
+    async def _slot(self, call: Call, client: TeamClient, quote: Quote, failed: UpstreamError | None) -> Slot:
+        """Waits for an attempt's turn, before anything is held: who waits for Cohere keeps nobody from their money."""
+        try:
+            slot = await client.slot(self._pacer, quote.load, call.latest_turn_s)
+        except UpstreamBusy:
+            if failed is None:
+                raise
+            raise failed from None  # something was sent, and this is how that ended
+        call.require_time_for_an_attempt()
+        return slot
 
     async def _one(
         self,
@@ -128,7 +152,7 @@ class Attempts:
         call.slot = slot
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
-            admitted = await self._admit(call, quote, budget, after)
+            admitted = await self._admit(call, slot, quote, budget, after)
             try:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
@@ -145,13 +169,16 @@ class Attempts:
             call.slot = None
         return answered
 
-    async def _admit(self, call: Call, quote: Quote, budget: BudgetTerms, after: Settlement | None) -> Admitted:
+    async def _admit(
+        self, call: Call, slot: Slot, quote: Quote, budget: BudgetTerms, after: Settlement | None
+    ) -> Admitted:
         before, call.on_record = call.on_record, True  # it may be, if the caller leaves meanwhile
         try:
             return await self._books.admit(admission_of(call, quote, budget), after)
         except BooksError as refused:
             call.on_record = before
             call.attempts -= 1
+            self._pacer.give_back(slot.turn)
             if isinstance(refused, BudgetSpent):
                 committed_nanos = refused.spent_nanos + refused.held_nanos
                 self._alerts.spent(call.caller.team, refused.resets_at_us, committed_nanos, refused.limit_nanos)
@@ -185,6 +212,8 @@ class Attempts:
     ) -> None:
         """Ends an attempt that failed; if there is to be another, its end waits for that one's hold."""
         end = _failure(call, slot, error, strict=self._strict)
+        if error.reason == reasons.ERROR_REASON_COHERE_RATE_LIMITED:
+            self._pacer.slow(call.caller.team, slot.key, quote.load, error.retry_after_s)
         try:
             wait_s = await self._wait_s(call, client, slot, error)
         except BaseException:
@@ -193,7 +222,7 @@ class Attempts:
             raise
         if wait_s is not None:
             end.closes = False
-            raise _TryAgain(self._ended(call, quote, admitted, end), wait_s)
+            raise _TryAgain(self._ended(call, quote, admitted, end), wait_s, error)
         await self._settle(call, quote, budget, admitted, end)
 
     async def _settle(self, call: Call, quote: Quote, budget: BudgetTerms, admitted: Admitted, end: End) -> None:

@@ -24,6 +24,7 @@ from service.books.records import Record
 from service.books.refusals import Refusals
 from service.books.signing import SigningKey
 from service.config import ConfigError, LoadedConfig
+from service.limits import counters
 from service.pricing.book import PriceBook
 from service.snapshot import Snapshot
 from service.storage.database import Database, Transaction
@@ -101,6 +102,7 @@ class Bookkeeping:
                 if rounds % FORFEITS_INTERVAL_S == 0:
                     await self.forfeit(call_us_max)
                     await self._tell_forfeited(snapshot())
+                    await self.books.run(counters.forget())
             except (StorageError, BooksUnavailable) as error:
                 _log.warning("housekeeping not done", problem=str(error))
             except Exception as error:  # the next round may be better

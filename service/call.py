@@ -81,6 +81,15 @@ class Call:
     remaining_nanos: int | None = None
     """What is left of the budget after the last attempt; None until one was charged."""
 
+    @property
+    def latest_turn_s(self) -> float:
+        """When an attempt's turn has to come at the latest, on the loop's clock: half of its time is the answer's.
+
+        Else a line that is as long as it may be would let each call begin just before its deadline: billed, and lost.
+        """
+        left_s = self.deadline_s - asyncio.get_running_loop().time()
+        return self.deadline_s - max(left_s / 2, ATTEMPT_TIME_MIN_MS / 1000)
+
     def require_time_for_an_attempt(self) -> None:
         """Refuses to begin an attempt that could not end in time.
 

@@ -45,6 +45,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_CREDENTIAL_NOT_ACTIVE,
         reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF,
         reasons.ERROR_REASON_ACCESS_KEYS_OFF,
+        reasons.ERROR_REASON_REQUEST_EXCEEDS_RATE,
     ),
     grpc.StatusCode.NOT_FOUND: (
         reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,
@@ -66,6 +67,10 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_COHERE_ANSWER_TOO_LARGE,
         reasons.ERROR_REASON_BUDGET_SPENT,
         reasons.ERROR_REASON_BUDGET_IN_FLIGHT,
+        reasons.ERROR_REASON_RATE_LIMITED_MINUTE,
+        reasons.ERROR_REASON_RATE_LIMITED_DAY,
+        reasons.ERROR_REASON_TOO_MANY_IN_FLIGHT,
+        reasons.ERROR_REASON_UPSTREAM_BUSY,
     ),
     grpc.StatusCode.UNAVAILABLE: (
         reasons.ERROR_REASON_COHERE_UNAVAILABLE,
@@ -274,7 +279,7 @@ class Refused(CohortError):
             )
         if self._retry_after_s is not None:
             delay = duration_pb2.Duration()
-            delay.FromMilliseconds(int(self._retry_after_s * 1000))
+            delay.FromMilliseconds(math.ceil(self._retry_after_s * 1000))  # who comes a millisecond early is refused
             details.append(error_details_pb2.RetryInfo(retry_delay=delay))
         if self._quota_subject is not None:
             details.append(
@@ -291,4 +296,5 @@ _QUOTAS: dict[ErrorReason.ValueType, str] = {
     reasons.ERROR_REASON_COHERE_RATE_LIMITED: "cohere",
     reasons.ERROR_REASON_TRIAL_MONTHLY_CAP: "cohere",
     reasons.ERROR_REASON_UPSTREAM_POOL_FULL: "connections",
+    reasons.ERROR_REASON_UPSTREAM_BUSY: "cohere",
 }

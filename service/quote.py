@@ -1,7 +1,8 @@
-"""What a call may cost at most, by the price book it began with."""
+"""What a call may cost at most, by the price book it began with; and what it counts for in Cohere's limits."""
 
 from dataclasses import dataclass
 
+from clients.pacing.load import Load, load_of
 from cohort.v1.chat_pb2 import ChatRequest
 from cohort.v1.embed_pb2 import EmbedRequest
 from cohort.v1.rerank_pb2 import RerankRequest
@@ -21,6 +22,8 @@ class Quote:
     price_version: str
     hold_nanos: int
     """The worst case of one attempt, in nano-USD."""
+    load: Load
+    """What one attempt counts for."""
 
 
 def quote_of(prices: PriceBook, team: str, endpoint: str, request: ChatRequest | EmbedRequest | RerankRequest) -> Quote:
@@ -36,4 +39,4 @@ def quote_of(prices: PriceBook, team: str, endpoint: str, request: ChatRequest |
         hold_nanos = worst_case_nanos(price, request)
     except UnitNotPriced:
         raise ModelNotPriced(team, request.model, prices.version) from None
-    return Quote(endpoint, request.model, price, prices.version, hold_nanos)
+    return Quote(endpoint, request.model, price, prices.version, hold_nanos, load_of(request))

@@ -69,9 +69,9 @@ class Reloader:
 
 def _require_no_restart(before: Config, after: Config) -> None:
     def fixed(one: Config) -> dict[str, object]:
-        cohere = one.cohere.model_dump(exclude={"base_url"})
+        cohere = one.cohere.model_dump(exclude={"base_url", "pacing"})
         return {
-            "server": one.server,
+            "server": one.server.model_dump(exclude={"in_flight_max"}),
             "metrics": one.metrics,
             "tracing": one.tracing,
             "cohere": cohere,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import grpc.aio
 import structlog
 
+from clients.pacing.pacer import Pacer
 from clients.teams import FloatTrust
 from clients.transport import Transport, TransportLimits
 from cohort.v1 import admin_service_pb2, gateway_service_pb2
@@ -34,6 +35,8 @@ from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
+from service.limiting import limiting
+from service.pacing import pacing
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
 from service.servicers.exchange import Exchange
@@ -90,8 +93,9 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(log_stream.flush)
         health = Health(SERVICES)
-        reloader, kept, authentic = await _opened(loaded, metrics, health, stack)
-        chain, drain, server = await _wired(reloader, kept, authentic, metrics, log.CallLog(log_stream), stack)
+        reloader, kept, authentic, pacer = await _opened(loaded, metrics, health, stack)
+        call_log = log.CallLog(log_stream)
+        chain, drain, server = await _wired(reloader, kept, authentic, pacer, metrics, call_log, stack)
         await health.open(server)
         port, mtls_port = ports.bind(server, loaded, authentic.trust_domains)
         metrics_port = _serve_metrics(loaded.config, metrics, stack)
@@ -106,7 +110,7 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
 
 async def _opened(
     loaded: LoadedConfig, metrics: Metrics, health: Health, stack: contextlib.AsyncExitStack
-) -> tuple[Reloader, Bookkeeping, Authentication]:
+) -> tuple[Reloader, Bookkeeping, Authentication, Pacer]:
     """What must be there before a call can be: the snapshot and the books."""
     snapshot = snapshot_of(loaded)
     alerts = Alerts(metrics.alert_raised, lambda: reloader.snapshot.alert_cost_nanos)
@@ -119,23 +123,26 @@ async def _opened(
     kept = await stack.enter_async_context(bookkeeping(loaded, keys, alerts, told, metrics.books_waited))
     require_small_moves(await last_prices(kept.database, snapshot.price_book.version), snapshot.price_book)
     authentic = await stack.enter_async_context(authentication(kept.books, alerts))
+    pacer = await stack.enter_async_context(pacing(kept, metrics))
 
     def take_over(snapshot: Snapshot) -> None:
         kept.take_over(snapshot)
         authentic.take_over(snapshot)
+        pacer.take_over(snapshot.allowances)
 
     reloader = Reloader(snapshot, take_over)
     take_over(snapshot)
     kept.checkpointer = checkpointer_of(loaded, keys, kept)
     checkpoints = asyncio.create_task(kept.checkpointer.run())
     stack.callback(checkpoints.cancel)
-    return reloader, kept, authentic
+    return reloader, kept, authentic, pacer
 
 
 async def _wired(
     reloader: Reloader,
     kept: Bookkeeping,
     authentic: Authentication,
+    pacer: Pacer,
     metrics: Metrics,
     call_log: log.CallLog,
     stack: contextlib.AsyncExitStack,
@@ -152,11 +159,12 @@ async def _wired(
 
     drain = Drain(config.server.drain_seconds, drained)
     transport = await stack.enter_async_context(Transport(_limits(config)))
+    limits = await stack.enter_async_context(limiting(kept, reloader))
     tracing = _tracing(config, stack)
-    attempts = Attempts(kept.books, budget_of, metrics, kept.alerts, strict=config.books.strict)
+    attempts = Attempts(pacer, kept.books, budget_of, metrics, kept.alerts, strict=config.books.strict)
     peer_of = no_peer if config.server.mtls is None else Peers(authentic.trust_domains).peer_of
     interceptors: Sequence[Interceptor] = (
-        ErrorInterceptor(),  # outermost: `abort` sends the answer, so it comes after the record
+        ErrorInterceptor(limits.tightest),  # outermost: `abort` sends the answer, so it comes after the record
         TelemetryInterceptor(metrics, tracing),  # counts refusals too, and the audit's own failures
         audit,  # refusals are recorded, hence outside the check of credentials
         # Innermost: whoever it refuses is refused before the body is received.
@@ -166,9 +174,9 @@ async def _wired(
     server = grpc.aio.server(interceptors=(chain,), options=options_of(config.server))
     options = RpcOptions(config.server.body_timeout_seconds)
     exchange = Exchange(transport, kept.hasher)
-    gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
+    gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, limits, kept.books)
     add_service(server, GATEWAY, (gateway,), options)
-    add_service(server, ADMIN, operating(kept.books, authentic), options)
+    add_service(server, ADMIN, operating(kept.books, authentic, limits, pacer.waiting), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server

@@ -10,10 +10,14 @@ from yarl import URL
 
 from clients.cohere_key import KeyRing
 from clients.errors import SecretMissing
+from clients.pacing.allowance import Allowance
 from clients.teams import TeamClient
+from service.allowances import allowances_of
 from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
 from service.identity.bundle import Bundle, bundle_of
+from service.limits.limit import TeamLimits
+from service.limits.tiers import limits_of
 from service.money import nanos_of_usd
 from service.policy import Policy
 from service.pricing import book as price_book
@@ -40,6 +44,9 @@ class Snapshot:
     policies: dict[str, Policy]
     clients: dict[str, TeamClient]
     budgets: dict[str, BudgetTerms]
+    limits: dict[str, TeamLimits]
+    allowances: dict[str, Allowance]
+    """What Cohere's limits allow the teams' keys; teams that are not paced are absent."""
     price_book: PriceBook
     alert_cost_nanos: int
     """From which cost on, in nano-USD, a single call is told of."""
@@ -96,6 +103,8 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
         policies={name: _policy(name, team) for name, team in config.teams.items()},
         clients={name: _client(loaded, name, team, before) for name, team in config.teams.items()},
         budgets={name: _budget(team) for name, team in config.teams.items()},
+        limits={name: limits_of(name, team) for name, team in config.teams.items()},
+        allowances=allowances_of(config.teams, config.cohere.pacing),
         price_book=prices,
         alert_cost_nanos=nanos_of_usd(config.books.alert_cost_usd),
     )

@@ -7,8 +7,10 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from clients.errors import UpstreamError
+from clients.pacing.errors import PaceLost, PacingError
 from cohort.v1 import error_reason_pb2 as reasons
 from cohort.v1.error_reason_pb2 import ErrorReason
+from service import pace_refusals
 from service.book_refusals import refusal_of
 from service.books.errors import BooksError
 from service.errors import CohortError, Refused
@@ -50,6 +52,8 @@ def cohort_error_of(error: BaseException) -> CohortError | None:
             return Refused(error.reason, error.message, error.metadata, field=error.field)
         case BooksError():
             return refusal_of(error)
+        case PacingError() | PaceLost():
+            return pace_refusals.refusal_of(error)
         case UpstreamError():
             return _of_upstream(error)
         case _:

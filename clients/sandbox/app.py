@@ -14,6 +14,7 @@ from clients.sandbox import chat, control, embed, models, rerank
 from clients.sandbox.answer import Answer
 from clients.sandbox.errors import CohereError
 from clients.sandbox.exchange import Endpoint, Incoming, handle
+from clients.sandbox.limits import MINUTE_S
 from clients.sandbox.state import State
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -58,12 +59,18 @@ class Sandbox:
         seed: Of the ids of answers; everything else follows from the requests alone.
         clock: Seconds, monotonic; rate limits and records read it.
         bill_file: Gets a line for each attempt that is billed, as `Bill` says; for checks that outlive the process.
+        minute_s: How long the minute of the rate limits is.
     """
 
     def __init__(
-        self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, bill_file: Path | None = None
+        self,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        bill_file: Path | None = None,
+        minute_s: float = MINUTE_S,
     ) -> None:
-        self.state = State(seed=seed, clock=clock, bill_file=bill_file)
+        self.state = State(seed=seed, clock=clock, bill_file=bill_file, minute_s=minute_s)
 
     @asynccontextmanager
     async def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:

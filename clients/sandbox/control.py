@@ -8,7 +8,7 @@ from aiohttp import web
 
 from clients.sandbox import faults, prices
 from clients.sandbox.keys import key_of
-from clients.sandbox.limits import Enforced
+from clients.sandbox.limits import Enforced, Minutes
 from clients.sandbox.state import State
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -74,10 +74,12 @@ class _Control:
             value = orjson.loads(await request.read())
             if not isinstance(value, dict):
                 return _refusal(ValueError('expected {"enforced": "none" | "trial" | "all"}'))
-            self._state.limits.enforced = Enforced(str(value.get("enforced")))
+            enforced = Enforced(str(value.get("enforced")))
+            minutes = Minutes(str(value.get("minutes", Minutes.FIXED)))
         except ValueError as error:
             return _refusal(error)
-        return _json({"enforced": self._state.limits.enforced})
+        self._state.limits.enforce(enforced, minutes)
+        return _json({"enforced": enforced, "minutes": minutes})
 
     async def reset(self, _: web.Request) -> web.Response:
         self._state.reset()

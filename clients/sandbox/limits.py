@@ -1,6 +1,10 @@
-"""Cohere's published rate limits, counted per key, bucket and minute; enforced only when asked for."""
+"""Cohere's published rate limits, counted per key, bucket and minute; enforced only when asked for.
+
+Whether Cohere's minutes are fixed or sliding it does not say; both can be asked for.
+"""
 
 import enum
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +12,7 @@ from clients.sandbox.answer import Answer
 from clients.sandbox.errors import CohereError
 from clients.sandbox.keys import Key
 
-WINDOW_S = 60
+MINUTE_S = 60.0
 TRIAL_CALLS_PER_MONTH = 1000
 TRIAL_EMBED_TOKENS_PER_MINUTE = 100_000
 _TRIAL_LIKE = frozenset({
@@ -25,6 +29,15 @@ class Enforced(enum.StrEnum):
     ALL = "all"
 
 
+class Minutes(enum.StrEnum):
+    """Which minutes hold no more than a limit."""
+
+    FIXED = "fixed"
+    """One after the other."""
+    SLIDING = "sliding"
+    """Each, wherever it begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Demand:
     """What a request takes of one bucket, and the bucket's size per minute."""
@@ -39,19 +52,33 @@ class _Demand:
 
 
 class RateLimits:
-    """Counts every request, and refuses those above a limit if that key's limits are enforced."""
+    """Counts every request, and refuses those above a limit if that key's limits are enforced.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._window = -1
-        self._used: dict[tuple[str, str], int] = {}
-        self._calls: dict[str, int] = {}
-        self.enforced = Enforced.NONE
+    Args:
+        clock: Seconds, monotonic.
+        minute_s: How long a minute is; shorter in tests.
+    """
+
+    def __init__(self, clock: Callable[[], float], minute_s: float = MINUTE_S) -> None:
+        self._clock, self._minute_s = clock, minute_s
+        self.reset()
 
     def reset(self) -> None:
         """Enforces nothing and forgets every count."""
-        self._used, self._calls, self._window = {}, {}, -1
+        self._calls: dict[str, int] = {}
+        self._begin(Minutes.FIXED)
         self.enforced = Enforced.NONE
+
+    def enforce(self, enforced: Enforced, minutes: Minutes) -> None:
+        """Enforces limits from now on; what came before counts as well, unless the kind of minutes is another one."""
+        self.enforced = enforced
+        if minutes is not self._minutes:
+            self._begin(minutes)
+
+    def _begin(self, minutes: Minutes) -> None:
+        self._minutes, self._window = minutes, -1
+        self._counted: deque[tuple[float, tuple[str, str], int]] = deque()
+        self._used: dict[tuple[str, str], int] = {}
 
     def admit(self, key: Key, path: str, answer: Answer) -> None:
         """Counts a request.
@@ -59,16 +86,29 @@ class RateLimits:
         Raises:
             CohereError: 429 if it is above an enforced limit; it does not count then.
         """
-        window = int(self._clock() // WINDOW_S)
-        if window != self._window:
-            self._window, self._used = window, {}
+        now_s = self._clock()
+        self._forget(now_s)
         enforced = self.enforced is Enforced.ALL or (key.trial and self.enforced is Enforced.TRIAL)
         demands = _demands(path, answer)
         if enforced:
             self._check(key, demands, monthly=key.trial or answer.model in _TRIAL_LIKE)
         for demand in demands:
-            self._used[key.name, demand.bucket] = self._used.get((key.name, demand.bucket), 0) + demand.amount
+            place = key.name, demand.bucket
+            self._used[place] = self._used.get(place, 0) + demand.amount
+            if self._minutes is Minutes.SLIDING:
+                self._counted.append((now_s, place, demand.amount))
         self._calls[key.name] = self._calls.get(key.name, 0) + 1
+
+    def _forget(self, now_s: float) -> None:
+        """What does not count any more."""
+        if self._minutes is Minutes.SLIDING:
+            while self._counted and self._counted[0][0] <= now_s - self._minute_s:
+                _, place, amount = self._counted.popleft()
+                self._used[place] -= amount
+            return
+        window = int(now_s // self._minute_s)
+        if window != self._window:
+            self._window, self._used = window, {}
 
     def headers(self, key: Key | None, path: str, answer: Answer) -> dict[str, str]:
         """The headers that only answers to trial keys carry."""

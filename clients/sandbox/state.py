@@ -9,7 +9,7 @@ from pathlib import Path
 from clients.sandbox.bill import Bill
 from clients.sandbox.faults import FaultQueue
 from clients.sandbox.keys import KeyRing
-from clients.sandbox.limits import RateLimits
+from clients.sandbox.limits import MINUTE_S, RateLimits
 from clients.sandbox.request_log import RequestLog
 
 
@@ -21,10 +21,12 @@ class State:
         closing: Set when the server stops, for handlers that would wait for ever.
     """
 
-    def __init__(self, *, seed: int, clock: Callable[[], float], bill_file: Path | None) -> None:
+    def __init__(
+        self, *, seed: int, clock: Callable[[], float], bill_file: Path | None, minute_s: float = MINUTE_S
+    ) -> None:
         self.keys = KeyRing()
         self.bill = Bill(bill_file)
-        self.limits = RateLimits(clock)
+        self.limits = RateLimits(clock, minute_s)
         self.faults = FaultQueue()
         self.requests = RequestLog()
         self.clock = clock

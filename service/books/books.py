@@ -13,7 +13,7 @@ from service.books.entries import Admission, Admitted, Entry, Note, Settled, Set
 from service.books.errors import BooksUnavailable
 from service.books.operations import Held, Operator
 from service.books.period import Period, period_at
-from service.storage.database import Database, Transaction
+from service.storage.database import Database, Script, Transaction
 from service.storage.errors import StorageError
 
 ANSWER_WAIT_S = 5.0
@@ -133,6 +133,19 @@ class Books:
             BooksUnavailable: The database does not answer within *wait_s*.
         """
         return await _answer(self._database.glance(work), wait_s)
+
+    async def run(self, script: Script[T]) -> T:
+        """Runs what is no part of the records, such as counters, between two batches; what its `result` makes.
+
+        Raises:
+            BooksUnavailable: The database does not answer. What was to be written may be.
+        """
+        if not self._committer.available:
+            raise BooksUnavailable("the database does not answer")
+        try:
+            return await self._database.run(script)
+        except StorageError as error:
+            raise BooksUnavailable(str(error)) from None
 
     async def _day_of(self, budget_id: str, zone: ZoneInfo, day: date) -> Period:
         """The period that holds the noon of *day*: the zone may have been another one then."""

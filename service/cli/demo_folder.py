@@ -40,6 +40,9 @@ listen = "{metrics}"
 [cohere]
 base_url = "{base_url}"
 
+[cohere.pacing]
+key_kind = "{key_kind}"           # production, trial, or off: not paced
+
 [teams.demo]
 cohere_key = "{cohere_key}"
 models = [
@@ -137,8 +140,12 @@ def _create(path: Path, addresses: Addresses) -> None:
         "models": "\n".join(f'  "{name}",' for name in MODELS if prices.price_of(name)),
     }
     sandbox_url = f"http://{addresses.sandbox or SANDBOX_LISTEN}"
-    real = _TEMPLATE.format(**shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", books="cohort")
-    local = _TEMPLATE.format(**shared, base_url=sandbox_url, cohere_key="file:sandbox_key", books="sandbox")
+    real = _TEMPLATE.format(
+        **shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", key_kind="production", books="cohort"
+    )
+    local = _TEMPLATE.format(
+        **shared, base_url=sandbox_url, cohere_key="file:sandbox_key", key_kind="off", books="sandbox"
+    )
     _write(path / "cohort.toml", real)
     _write(path / "sandbox.toml", local)
     _write(path / ACCESS_KEY_FILE, access_keys.create("demo")[1], mode=0o600)

@@ -12,6 +12,10 @@ from service.cli.shown_once import show_once
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_grant(parser, "what it may do, e.g. chat,embed,rerank")
+    parser.add_argument(
+        "--requests-per-minute", type=int, metavar="N", help="its own limit, beside its team's (default: none)"
+    )
+    parser.add_argument("--requests-per-day", type=int, metavar="N", help="the same for each of its team's days")
     add_end(parser, str(DAYS_MAX))
     add_request_id(parser)
     calling.add_target(parser)
@@ -25,6 +29,8 @@ def _run(arguments: argparse.Namespace) -> int:
         scopes=arguments.scopes,
         models=arguments.models,
         max_tokens_per_call=arguments.max_tokens_per_call,
+        requests_per_minute=arguments.requests_per_minute,
+        requests_per_day=arguments.requests_per_day,
         expire_time=end_of(arguments, DAYS_MAX),
         request_id=request_id_of(arguments),
     )

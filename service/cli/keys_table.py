@@ -16,7 +16,7 @@ STATES = {
 """Words for the states."""
 
 _WORDS = {state: word for word, state in STATES.items()}
-_COLUMNS = ("TEAM", "NAME", "ID", "STATE", "ENDS", "SCOPES", "MODELS", "OUTPUT TOKENS", "LAST USED", "MADE")
+_COLUMNS = ("TEAM", "NAME", "ID", "STATE", "ENDS", "SCOPES", "MODELS", "OUTPUT TOKENS", "REQUESTS", "LAST USED", "MADE")
 
 
 def about(key: AccessKey) -> str:
@@ -45,6 +45,12 @@ def _row(key: AccessKey) -> list[list[str]]:
         [*key.scopes],
         [*key.models] or ["the team's"],
         [f"{key.max_tokens_per_call:,}" if key.HasField("max_tokens_per_call") else "the team's"],
+        _requests(key) or ["the team's"],
         [key.last_used_day or "never"],
         [told(key.create_time), f"by {key.created_by}"],
     ]
+
+
+def _requests(key: AccessKey) -> list[str]:
+    windows = ((key.requests_per_minute, "minute"), (key.requests_per_day, "day"))
+    return [f"{most:,} a {window}" for most, window in windows if most]

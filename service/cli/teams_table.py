@@ -1,10 +1,11 @@
-"""Teams as two tables: how it stands with their budgets, and what they may use, with which Cohere key."""
+"""Teams as tables: how it stands with their budgets and limits, and what they may use, with which Cohere key."""
 
 from collections.abc import Iterable, Sequence
 
 from cohort.v1 import team_pb2
 from cohort.v1.team_pb2 import CohereKeyHealth, Team
 from service.cli.budget_table import budget_table
+from service.cli.limits_table import team_limits_table
 from service.cli.table import table
 from service.cli.times import told
 
@@ -18,8 +19,9 @@ _STATES = {
 
 
 def teams_text(teams: Sequence[Team]) -> str:
-    """Both tables, with a row for each team."""
-    return f"{budget_table(team.budget for team in teams)}\n\n{_policy_table(teams)}"
+    """All three tables."""
+    budgets = budget_table(team.budget for team in teams)
+    return f"{budgets}\n\n{team_limits_table(teams)}\n\n{_policy_table(teams)}"
 
 
 def _policy_table(teams: Iterable[Team]) -> str:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from cohort.v1.get_usage_pb2 import GetUsageResponse, Terms, UnitPrice, UsageDimension, UsageFigures, UsageRow
 from service.cli.amounts import dollars
 from service.cli.budget_table import BAR_CELLS, budget_table
+from service.cli.limits_table import limits_table
 from service.cli.table import table
 from service.cli.times import local, told
 from service.cli.usage_pages import budget_zone
@@ -38,6 +39,7 @@ def usage_text(usage: GetUsageResponse, group_by: Sequence[UsageDimension.ValueT
         *_failures(usage.total),
         *_unresolved(usage.total),
         *([budget_table(usage.budgets)] if usage.budgets else []),
+        *([limits_table(usage.terms.rate_limits, zone)] if usage.terms.rate_limits else []),
         _terms_text(usage.terms),
     ]
     return "\n\n".join(parts) + "\n"

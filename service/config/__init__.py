@@ -2,6 +2,7 @@
 
 from service.config.identity import IdentityConfig, IssuerConfig, SpiffeIdConfig, TrustDomainConfig
 from service.config.loading import LoadedConfig, config_file, environment_variable, load
+from service.config.pacing import PacingConfig
 from service.config.problems import ConfigError
 from service.config.sections import (
     AuditConfig,
@@ -28,6 +29,7 @@ __all__ = [
     "LoadedConfig",
     "MetricsConfig",
     "MtlsConfig",
+    "PacingConfig",
     "Scope",
     "ServerConfig",
     "SpiffeIdConfig",

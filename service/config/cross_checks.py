@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.address import host_of, is_loopback
+from service.config.limits import TIERS
 
 
 def cross_problems_of(document: dict[str, Any]) -> list[str]:
@@ -17,7 +18,9 @@ def cross_problems_of(document: dict[str, Any]) -> list[str]:
         *_transport_security_problems(document),
         *_mtls_problems(document),
         *_secret_problems(document),
+        *_pacing_problems(document),
         *_books_problems(document),
+        *_limits_problems(document),
     ]
 
 
@@ -88,6 +91,17 @@ def _secret_problems(document: dict[str, Any]) -> Iterator[str]:
             yield f"{place}: needs a secret of its own, not that of {first_use[reference]}"
 
 
+def _pacing_problems(document: dict[str, Any]) -> Iterator[str]:
+    """One Cohere key is of one kind."""
+    teams = _table(document, "teams")
+    default = _table(_table(document, "cohere"), "pacing").get("key_kind", "production")
+    seen: dict[str, tuple[str, Any]] = {}
+    for name in teams:
+        reference, kind = _table(teams, name).get("cohere_key"), _table(teams, name).get("cohere_key_kind", default)
+        if isinstance(reference, str) and seen.setdefault(reference, (name, kind))[1] != kind:
+            yield f"teams.{name}.cohere_key_kind: teams.{seen[reference][0]} has the same key, as one of another kind"
+
+
 def _books_problems(document: dict[str, Any]) -> Iterator[str]:
     books = _table(document, "books")
     database = books.get("database", "sqlite:")
@@ -95,6 +109,17 @@ def _books_problems(document: dict[str, Any]) -> Iterator[str]:
         yield "books.database_password: a SQLite file has none"
     if isinstance(database, str) and database == f"sqlite:{_table(document, 'audit').get('checkpoint_file')}":
         yield "audit.checkpoint_file: this is the database"
+
+
+def _limits_problems(document: dict[str, Any]) -> Iterator[str]:
+    teams = _table(document, "teams")
+    for name in teams:
+        team = _table(teams, name)
+        tier, limits = team.get("tier"), _table(team, "limits")
+        for setting, most in TIERS.get(tier, {}).items() if isinstance(tier, str) else ():
+            wanted = limits.get(setting)
+            if isinstance(wanted, int) and wanted > most:
+                yield f"teams.{name}.limits.{setting}: the tier {tier} allows {most}, which can only be narrowed"
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from pydantic import Field, StrictBool, StrictInt
 
 from service.config.base import Section
 from service.config.identity import IdentityConfig
+from service.config.limits import LimitsConfig, Rate, Tier
+from service.config.pacing import KeyKind, PacingConfig
 from service.config.values import (
     Address,
     Amount,
@@ -38,7 +40,7 @@ class MtlsConfig(Section):
 
 
 class ServerConfig(Section):
-    """How callers reach the service. A change needs a restart."""
+    """How callers reach the service. A change of anything but `in_flight_max` needs a restart."""
 
     listen: Address = "127.0.0.1:50051"
     plaintext_off_loopback: StrictBool = False
@@ -53,6 +55,8 @@ class ServerConfig(Section):
     """How long before the caller's deadline our own DEADLINE_EXCEEDED is sent."""
     drain_seconds: Seconds = 60
     """How long an attempt runs on after its caller left, and how long a stop waits."""
+    in_flight_max: Rate | None = None
+    """Calls of all teams under way at once in this process; absent = no cap."""
     tls: TlsConfig | None = None
     mtls: MtlsConfig | None = None
 
@@ -71,7 +75,7 @@ class TracingConfig(Section):
 
 
 class CohereConfig(Section):
-    """Traffic with Cohere. A change of anything but `base_url` needs a restart."""
+    """Traffic with Cohere. A change of anything but `base_url` and `pacing` needs a restart."""
 
     base_url: BaseUrl = "https://api.cohere.com"
     connections_max: StrictInt = Field(default=512, ge=1, le=65_536)
@@ -80,6 +84,7 @@ class CohereConfig(Section):
     connect_timeout_seconds: Seconds = 10
     silence_timeout_seconds: Seconds = 300
     answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
+    pacing: PacingConfig = PacingConfig()
 
 
 class BooksConfig(Section):
@@ -114,6 +119,8 @@ class TeamConfig(Section):
     """What one team uses and may use."""
 
     cohere_key: Reference
+    cohere_key_kind: KeyKind | None = None
+    """What Cohere's limits take the key for; absent = `cohere.pacing.key_kind`."""
     base_url: BaseUrl | None = None
     """The team's own Cohere, e.g. a Model Vault; absent = `cohere.base_url`."""
     endpoints: frozenset[Endpoint] = frozenset({"chat", "embed", "rerank"})
@@ -126,6 +133,9 @@ class TeamConfig(Section):
     """What the team's calls may cost in one day; no call begins that could cost more than is left of it."""
     time_zone: TimeZone = "UTC"
     """Whose days they are."""
+    tier: Tier = "enterprise"
+    """How often the team may call; `enterprise`: what `limits` says and nothing else."""
+    limits: LimitsConfig = LimitsConfig()
 
 
 class Config(Section):

@@ -188,6 +188,9 @@ def _successor_of(before: StoredAccessKey, successor: Successor, now_us: int) ->
         expires_at_us=expires_at_us,
         models=frozenset(before.models),
         max_tokens_per_call=before.max_tokens_per_call,
+        requests_per_minute=before.requests_per_minute,
+        requests_per_day=before.requests_per_day,
+        line=before.line,
         grant_expires_at_us=expires_at_us if successor.is_granted else before.grant_expires_at_us,
     )
 
@@ -201,6 +204,8 @@ def _notice(event: str, stored: StoredAccessKey, by: Operator, *, new: StoredAcc
         "scopes": stored.scopes,
         "models": stored.models,
         "max_tokens_per_call": stored.max_tokens_per_call,
+        "requests_per_minute": stored.requests_per_minute,
+        "requests_per_day": stored.requests_per_day,
         "expires_at_us": stored.expires_at_us,
         "principal": by.principal,
         "note": by.note,

@@ -7,14 +7,14 @@ from typing import Any
 import orjson
 
 from service.identity.access_keys import AccessKeyRecord
-from service.identity.principal import Method, Principal
+from service.identity.principal import Method, OwnLimits, Principal, holder_of
 from service.identity.seals import Sealed, text_of
 from service.storage.database import Transaction
 
 _VERSION = "SELECT version FROM identity_version WHERE one = 1"
 _ACCESS_KEYS = """
-SELECT id, digest, pepper_version, team, name, scopes, models, max_tokens_per_call, created_at_us, created_by,
-  expires_at_us, grant_expires_at_us, seal, revoked_at_us
+SELECT id, digest, pepper_version, team, name, scopes, models, max_tokens_per_call, requests_per_minute,
+  requests_per_day, line, created_at_us, created_by, expires_at_us, grant_expires_at_us, seal, revoked_at_us
 FROM access_key WHERE expires_at_us > clock_us() - 2592000000000"""
 _ACCOUNTS = """
 SELECT id, pepper_version, team, name, scopes, models, max_tokens_per_call, public_key, algorithm, created_at_us,
@@ -68,8 +68,10 @@ async def read_directory(tx: Transaction, known_version: int) -> Directory | Non
 
 def _access_key(*row: Any) -> AccessKeyRecord:
     *granted, seal, revoked_at_us = row
-    key_id, digest, pepper_version, team, name, scopes, models, max_tokens, _, _, expires_at_us, _ = granted
-    principal = _principal(key_id, team, name, scopes, models, max_tokens, "access_key")
+    key_id, digest, pepper_version, team, name, scopes, models, max_tokens, minute, day, line, *rest = granted
+    _, _, expires_at_us, _ = rest
+    limits = None if minute is None and day is None else OwnLimits(holder_of(line), minute, day)
+    principal = replace(_principal(key_id, team, name, scopes, models, max_tokens, "access_key"), limits=limits)
     sealed = Sealed(text_of("access_key", *granted), pepper_version, seal)
     return AccessKeyRecord(
         key_id, digest, pepper_version, principal, expires_at_us / 1e6, revoked=revoked_at_us > 0, sealed=sealed

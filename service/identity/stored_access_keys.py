@@ -12,17 +12,17 @@ from service.identity.place import FIRST, CredentialPlace
 from service.storage.database import Transaction
 
 _ONE = """
-SELECT id, team, name, scopes, models, max_tokens_per_call, created_at_us, created_by, expires_at_us,
-  grant_expires_at_us, revoked_at_us, replaced_by, last_used_day,
+SELECT id, team, name, scopes, models, max_tokens_per_call, requests_per_minute, requests_per_day, line, created_at_us,
+  created_by, expires_at_us, grant_expires_at_us, revoked_at_us, replaced_by, last_used_day,
   CASE WHEN revoked_at_us > 0 THEN 'REVOKED' WHEN expires_at_us <= clock_us() THEN 'EXPIRED'
     WHEN replaced_by <> '' THEN 'REPLACED' ELSE 'ACTIVE' END
 FROM access_key WHERE id = $1"""
 _PAGE = """
-SELECT id, team, name, scopes, models, max_tokens_per_call, created_at_us, created_by, expires_at_us,
-  grant_expires_at_us, revoked_at_us, replaced_by, last_used_day, state
+SELECT id, team, name, scopes, models, max_tokens_per_call, requests_per_minute, requests_per_day, line, created_at_us,
+  created_by, expires_at_us, grant_expires_at_us, revoked_at_us, replaced_by, last_used_day, state
 FROM (
-  SELECT id, team, name, scopes, models, max_tokens_per_call, created_at_us, created_by, expires_at_us,
-    grant_expires_at_us, revoked_at_us, replaced_by, last_used_day,
+  SELECT id, team, name, scopes, models, max_tokens_per_call, requests_per_minute, requests_per_day, line,
+    created_at_us, created_by, expires_at_us, grant_expires_at_us, revoked_at_us, replaced_by, last_used_day,
     CASE WHEN revoked_at_us > 0 THEN 'REVOKED' WHEN expires_at_us <= clock_us() THEN 'EXPIRED'
       WHEN replaced_by <> '' THEN 'REPLACED' ELSE 'ACTIVE' END AS state
   FROM access_key
@@ -41,6 +41,10 @@ class StoredAccessKey(NamedTuple):
     scopes: list[str]
     models: list[str]
     max_tokens_per_call: int | None
+    requests_per_minute: int | None
+    requests_per_day: int | None
+    line: str
+    """The id of the key that its rotations began with, which may be its own."""
     created_at_us: int
     created_by: str
     expires_at_us: int

@@ -31,7 +31,7 @@ from service.identity.access_key_registry import Change, Revoked, Rotated, Succe
 from service.identity.access_key_rows import ACCESS_KEY_LIFETIME_MAX, LIFETIME_MAX_US, NewAccessKey
 from service.identity.access_keys import MintedAccessKey, mint
 from service.identity.identities import Identities
-from service.identity.principal import Principal
+from service.identity.principal import Principal, holder_of
 from service.identity.request_names import RequestName
 from service.identity.scopes import ADMIN
 from service.identity.seals import Seals
@@ -90,6 +90,8 @@ class AccessKeyServicer:
             expires_at_us=expires_at_us,
             models=frozenset(request.models),
             max_tokens_per_call=request.max_tokens_per_call if request.HasField("max_tokens_per_call") else None,
+            requests_per_minute=request.requests_per_minute if request.HasField("requests_per_minute") else None,
+            requests_per_day=request.requests_per_day if request.HasField("requests_per_day") else None,
         )
         work = access_key_registry.create(new, _change(call, request.request_id))
         stored: StoredAccessKey = await self._books.change(work)
@@ -184,12 +186,14 @@ def _require_may_have(call: Call, key: StoredAccessKey) -> None:
     if missing:
         raise ScopeMissing(f"{call.rpc} for this access key", missing[0])
     if _is_wider(key, caller):
-        raise ScopeMissing(f"{call.rpc} for an access key of more models or tokens", ADMIN)
+        raise ScopeMissing(f"{call.rpc} for an access key of more models, tokens or requests", ADMIN)
 
 
 def _is_wider(key: StoredAccessKey, caller: Principal) -> bool:
     if caller.models and not (key.models and caller.models.issuperset(key.models)):
         return True
+    if caller.limits is not None and caller.limits.holder != holder_of(key.line):
+        return True  # another key's requests would come to its own
     cap = caller.max_tokens_per_call
     return cap is not None and (key.max_tokens_per_call is None or key.max_tokens_per_call > cap)
 
@@ -218,7 +222,7 @@ def _minted(call: Call, request_id: str, content: tuple[Any, ...]) -> MintedAcce
 def _content(request: CreateAccessKeyRequest) -> tuple[Any, ...]:
     return (
         "create", request.team, request.name, sorted(request.scopes), sorted(request.models),
-        request.max_tokens_per_call, _time(request),
+        request.max_tokens_per_call, request.requests_per_minute, request.requests_per_day, _time(request),
     )  # fmt: skip
 
 
@@ -236,6 +240,10 @@ def _fill(told: AccessKey, stored: StoredAccessKey) -> None:
     told.models.extend(stored.models)
     if stored.max_tokens_per_call is not None:
         told.max_tokens_per_call = stored.max_tokens_per_call
+    if stored.requests_per_minute is not None:
+        told.requests_per_minute = stored.requests_per_minute
+    if stored.requests_per_day is not None:
+        told.requests_per_day = stored.requests_per_day
     told.state = _STATES[stored.state]
     told.create_time.FromMicroseconds(stored.created_at_us)
     told.expire_time.FromMicroseconds(stored.expires_at_us)

@@ -1,6 +1,6 @@
 """GatewayService: validate → policy → price → attempts → answer. The pipeline and nothing else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from clients.codec import chat, embed, rerank
@@ -20,6 +20,7 @@ from service.call_content import content_of
 from service.context import Context
 from service.drain import Drain, EventWriter
 from service.errors import RequestInvalid
+from service.limits.limits import Limits
 from service.money import fill_money
 from service.offload import LARGE_BYTES, LARGE_PACKED_BYTES, in_thread_if
 from service.policy import Endpoint, Policy, terms_of
@@ -40,6 +41,7 @@ class GatewayServicer:
         drain: Keeps what was sent when its caller leaves.
         floats: How embeddings are asked for.
         hasher: Names content in the records.
+        limits: How often and how much at once.
         books: What reports are made from.
     """
 
@@ -50,9 +52,11 @@ class GatewayServicer:
         drain: Drain,
         floats: FloatTrust,
         hasher: ContentHasher,
+        limits: Limits,
         books: Books,
     ) -> None:
-        self._usage = UsageAnswers(books)
+        self._usage = UsageAnswers(books, limits)
+        self._limits = limits
         self._exchange = exchange
         self._attempts = attempts
         self._drain = drain
@@ -110,7 +114,8 @@ class GatewayServicer:
                 self._floats.learn(base_url, request.model, response.embeddings.floats[0].values, equal=equal)
             return _answered(call, response.meta)
 
-        await self._attempt(call, quote, once)
+        inputs = len(request.texts) + len(request.images) + len(request.inputs)
+        await self._attempt(call, quote, once, inputs=inputs)
         _receive(call, response.receipt)
         return response
 
@@ -166,9 +171,15 @@ class GatewayServicer:
         quote: Quote,
         once: Callable[[Slot], Awaitable[Answered]],
         events: EventWriter | None = None,
+        *,
+        inputs: int = 0,
     ) -> Answered:
         client = call.snapshot.client_of(call.caller.team)
-        return await self._drain.run(call, self._attempts.run(call, client, quote, once), events)
+
+        def attempts() -> Coroutine[Any, Any, Answered]:
+            return self._attempts.run(call, client, quote, once)
+
+        return await self._drain.run(call, self._limits.run(call, inputs, attempts), events)
 
 
 def _answered(call: Call, usage: Any, failure: Any = None) -> Answered:

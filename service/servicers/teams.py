@@ -1,6 +1,6 @@
 """ListTeams and GetTeam: validate → whose → policy, budget and Cohere key of each → answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clients.cohere_key import KeyRing
 from cohort.v1 import team_pb2
@@ -21,9 +21,11 @@ from service.books.standings import standings
 from service.call import Call, current_call
 from service.context import Context
 from service.identity.scopes import ADMIN
+from service.limits.limits import Limits, LimitStanding
 from service.policy import Policy
 from service.servicers.asking import one_team_asked, page_token_of, place_of, require_valid
 from service.servicers.budget import fill_budget
+from service.servicers.rate_limits import fill_rate_limits
 from service.storage.database import Transaction
 from service.validation import violations_of_get_team, violations_of_list_teams
 
@@ -37,10 +39,14 @@ class TeamServicer:
 
     Args:
         books: Where their budgets are.
+        limits: How often and how much at once they may call.
+        waiting: How many calls of a team wait for their turn towards Cohere.
     """
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, limits: Limits, waiting: Callable[[str], int]) -> None:
         self._books = books
+        self._limits = limits
+        self._waiting = waiting
 
     async def ListTeams(self, request: ListTeamsRequest, _: Context) -> ListTeamsResponse:
         """Lists teams, those that the caller may see, by name."""
@@ -52,8 +58,8 @@ class TeamServicer:
             seen = [name for name in seen if name > last]
         names = seen[: request.page_size or TEAMS_DEFAULT]
         response = ListTeamsResponse()
-        for name, held in (await self._standings(call, names)).items():
-            _fill_team(response.teams.add(), call, name, held)
+        for name, (held, limits) in (await self._standings(call, names)).items():
+            self._fill_team(response.teams.add(), call, name, held, limits)
         if len(names) < len(seen):
             response.next_page_token = page_token_of([names[-1]])
         return response
@@ -65,30 +71,35 @@ class TeamServicer:
         name = one_team_asked(call, request.team)
         if name not in call.snapshot.policies:
             raise TeamUnknown(name)
-        held = await self._standings(call, [name])
+        held, limits = (await self._standings(call, [name]))[name]
         response = GetTeamResponse()
-        _fill_team(response.team, call, name, held[name])
+        self._fill_team(response.team, call, name, held, limits)
         return response
 
-    async def _standings(self, call: Call, names: Sequence[str]) -> dict[str, Held]:
+    async def _standings(self, call: Call, names: Sequence[str]) -> dict[str, tuple[Held, list[LimitStanding]]]:
         """Of all of them in one read."""
         zones = {name: call.snapshot.budget_of(name).zone for name in names}
+        counted = self._limits.ask(names)
 
-        async def look(tx: Transaction) -> dict[str, Held]:
-            return await standings(tx, zones)
+        async def look(tx: Transaction) -> tuple[dict[str, Held], dict[str, int]]:
+            return await standings(tx, zones), await counted.read(tx)
 
-        return await self._books.read(look) if zones else {}
+        if not zones:
+            return {}
+        held, taken = await self._books.read(look)
+        return {name: (each, self._limits.standings(name, counted, taken)) for name, each in held.items()}
 
-
-def _fill_team(team: Team, call: Call, name: str, held: Held) -> None:
-    snapshot = call.snapshot
-    team.name = name
-    _fill_policy(team.policy, snapshot.policy_of(name))
-    fill_budget(team.budget, name, snapshot.budget_of(name), held)
-    keys = snapshot.client_of(name).keys
-    _fill_key(team.cohere_key, keys)
-    if ADMIN in call.caller.scopes:  # it names places that only operators know
-        team.cohere_key.problem = keys.problem
+    def _fill_team(self, team: Team, call: Call, name: str, held: Held, limits: Sequence[LimitStanding]) -> None:
+        snapshot = call.snapshot
+        team.name = name
+        team.waiting_calls = self._waiting(name)
+        _fill_policy(team.policy, snapshot.policy_of(name))
+        fill_rate_limits(team.rate_limits, limits)
+        fill_budget(team.budget, name, snapshot.budget_of(name), held)
+        keys = snapshot.client_of(name).keys
+        _fill_key(team.cohere_key, keys)
+        if ADMIN in call.caller.scopes:  # it names places that only operators know
+            team.cohere_key.problem = keys.problem
 
 
 def _fill_policy(told: TeamPolicy, policy: Policy) -> None:

@@ -16,9 +16,11 @@ from service.books.standings import standings
 from service.books.usage_report import Dimension, Wanted, report_of, sum_up
 from service.call import Call
 from service.errors import RequestInvalid
+from service.limits.limits import Limits
 from service.offload import in_thread_if
 from service.servicers.asking import at_us_of, page_token_of, place_of, require_valid, team_asked
 from service.servicers.budget import fill_budget
+from service.servicers.rate_limits import fill_rate_limits
 from service.servicers.terms import fill_terms
 from service.servicers.usage_rows import fill_figures, fill_row
 from service.storage.database import Row, Transaction
@@ -69,8 +71,9 @@ class _Found:
 class UsageAnswers:
     """Answers GetUsage from the books."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, limits: Limits) -> None:
         self._books = books
+        self._limits = limits
         self._turns = asyncio.Semaphore(REPORTS_MAX)
 
     async def answer(self, call: Call, request: GetUsageRequest) -> GetUsageResponse:
@@ -84,13 +87,18 @@ class UsageAnswers:
         """
         require_valid(violations_of_get_usage(request))
         asked = _asked(call, request)
+        caller = call.caller
+        counted = self._limits.ask([caller.team], caller.limits)
 
-        async def look(tx: Transaction) -> _Found:
-            return await _found(tx, asked)
+        async def look(tx: Transaction) -> tuple[_Found, dict[str, int]]:
+            return await _found(tx, asked), await counted.read(tx)
 
         async with self._turns:
-            found = await self._books.read(look)
-        return await in_thread_if(len(found.summed_up) > ROWS_IN_PLACE_MAX, _response, call, asked, found)
+            found, taken = await self._books.read(look)
+        response = await in_thread_if(len(found.summed_up) > ROWS_IN_PLACE_MAX, _response, call, asked, found)
+        standings = self._limits.standings(caller.team, counted, taken, caller.limits)
+        fill_rate_limits(response.terms.rate_limits, standings)
+        return response
 
 
 def _asked(call: Call, request: GetUsageRequest) -> _Asked:

@@ -61,6 +61,7 @@ class Metrics:
         self._attempts_of = functools.cache(self._attempts.labels)
 
         self._add_books()
+        self._add_turns()
 
     def _add_books(self) -> None:
         self._alerts = Counter(
@@ -76,6 +77,16 @@ class Metrics:
         self._books_available.set(1)
         self._books_waits_of = functools.cache(self._books_waits.labels)
 
+    def _add_turns(self) -> None:
+        self._waiting = Gauge(
+            "cohort_calls_waiting", "Calls that wait for their turn towards Cohere.", ("team",), registry=self.registry
+        )
+        self._turn_waits = Histogram(
+            "cohort_turn_wait_seconds", "How long calls waited for their turn that did not have it at once.",
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._waiting_of = functools.cache(self._waiting.labels)
+
     def call_started(self, call: Call) -> None:
         """An RPC of ours came in."""
         self._in_flight_of(call.rpc).inc()
@@ -90,6 +101,15 @@ class Metrics:
     def attempt_ended(self, team: str, status: int) -> None:
         """One HTTP request to Cohere ended."""
         self._attempts_of(team, str(status)).inc()
+
+    def turn_awaited(self, team: str) -> None:
+        """A call waits for its turn towards Cohere."""
+        self._waiting_of(team).inc()
+
+    def turn_ended(self, team: str, seconds: float) -> None:
+        """It has it, or has left."""
+        self._waiting_of(team).dec()
+        self._turn_waits.observe(seconds)
 
     def books_waited(self, step: str, seconds: float) -> None:
         """A call waited for the books: to `admit` or `settle` an attempt, or to `record` an answer."""

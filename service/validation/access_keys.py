@@ -52,6 +52,8 @@ _CREATE = Rules.of(
         "scopes": grants.scopes,
         "models": grants.models,
         "max_tokens_per_call": grants.max_tokens,
+        "requests_per_minute": grants.rate,
+        "requests_per_day": grants.rate,
         "expire_time": timestamp,
         "request_id": grants.request_id,
     },

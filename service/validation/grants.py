@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import get_args
 
+from service.config.limits import RATE_MAX
 from service.config.values import Scope
 from service.validation.rules import Rule
 from service.validation.values import count, model, name, whole
@@ -36,6 +37,7 @@ def models(findings: Findings, field: str, value: Sequence[str]) -> None:
 
 
 max_tokens = whole(1, MAX_TOKENS_MAX)
+rate = whole(1, RATE_MAX)
 request_id = name(REQUEST_ID_CHARS_MAX)
 
 

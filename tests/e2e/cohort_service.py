@@ -114,13 +114,20 @@ def team_lines(
     )
 
 
+def paced(allowance: str) -> str:
+    """The lines of [cohere.pacing] for production keys, of which a minute allows so much."""
+    return f'key_kind = "production"\n[cohere.pacing.production]\n{allowance}'
+
+
 @contextlib.asynccontextmanager
 async def cohort(
     folder: Path,
     *,
     server: str = "",
     cohere: str = "",
+    pacing: str = 'key_kind = "off"',
     team: str = "",
+    limits: str = "",
     cohere_key: str | None = "sandbox-production",
     base_url: str | None = None,
     models: str = orjson.dumps(MODELS).decode(),
@@ -137,7 +144,9 @@ async def cohort(
         folder: Where config, pepper and keys go.
         server: More lines of [server].
         cohere: More lines of [cohere].
+        pacing: The lines of [cohere.pacing].
         team: More lines of [teams.demo].
+        limits: Lines of [teams.demo.limits].
         cohere_key: The demo team's Cohere key; None leaves its file out.
         base_url: Another Cohere than the sandbox.
         models: The demo team's models, a TOML array.
@@ -162,9 +171,11 @@ async def cohort(
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
-            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
+            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[cohere.pacing]\n{pacing}\n'
+            '[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
-            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
+            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}"
+            f"[teams.demo.limits]\n{limits}\n{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
         )
         take_over_keys(folder / "cohort.toml")

@@ -165,7 +165,8 @@ async def test_a_row_that_somebody_wrote_into_the_database_lets_nobody_in(tmp_pa
     database = sqlite3.connect(tmp_path / "cohort.db")
     database.execute(
         "INSERT INTO access_key SELECT ?, ?, pepper_version, team, name, scopes, models, max_tokens_per_call, "
-        "created_at_us, created_by, expires_at_us, grant_expires_at_us, seal, 0, '', 0 FROM access_key "
+        "requests_per_minute, requests_per_day, line, created_at_us, created_by, expires_at_us, grant_expires_at_us, "
+        "seal, 0, '', 0 FROM access_key "
         "WHERE name = 'admin'",
         (key_id, hashlib.sha256(access_key.encode()).digest()),
     )

@@ -9,7 +9,8 @@ import grpc
 import grpc.aio
 import pytest
 
-import tests.e2e.book_reasons  # noqa: F401 - fills the table
+import tests.e2e.book_reasons
+import tests.e2e.limit_reasons  # noqa: F401 - both fill the table
 from cohort.v1.error_reason_pb2 import ErrorReason
 from tests.e2e.cohort_service import CAP, Cohort, cohort
 from tests.e2e.reason_cases import CASES, Reached, reaches

@@ -124,7 +124,7 @@ async def test_a_reload_brings_a_new_team_and_drops_no_call(service: Cohort) -> 
 
 async def test_a_reload_that_removes_a_team_shuts_its_callers_out(service: Cohort) -> None:
     text = service.config_file.read_text()
-    service.config_file.write_text(text.replace("[teams.demo]", "[teams.other]"))
+    service.config_file.write_text(text.replace("[teams.demo", "[teams.other"))
 
     assert service.service.reloader.reload()
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))

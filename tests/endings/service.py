@@ -16,6 +16,7 @@ from yarl import URL
 
 from clients.cohere_key import CohereKey
 from clients.errors import UpstreamError
+from clients.pacing.errors import UpstreamBusy
 from clients.slot import Slot
 from clients.teams import FloatTrust
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ChatResponse, ChatStreamResponse
@@ -42,6 +43,7 @@ from service.status import Outcome, outcome_of
 from service.telemetry.log import CallLog, LogStream
 from service.telemetry.metrics import Metrics
 from tests.books.scripted import Scene, ScriptedDatabase
+from tests.unit.service.stand_ins import unlimited
 
 TEAM, MODEL, RPC = "search", "command-a-03-2025", "/cohort.v1.GatewayService/Chat"
 REQUEST = ChatRequest(model=MODEL, max_tokens=100, messages=[ChatMessage(role="user", text="hello")])
@@ -123,16 +125,27 @@ class Cohere:
 
 
 class Client:
-    """Stands for the team's way to Cohere: a key that can be renewed, or not."""
+    """Stands for the team's way to Cohere: turns that come as told, and a key that can be renewed, or not.
+
+    Attributes:
+        turns_s: How long the next attempts wait for their turns; None: too long. Those after them do not wait.
+    """
 
     base_url = URL("http://cohere.test")
 
     def __init__(self) -> None:
         self.keys = self
         self.renews = True
+        self.turns_s: deque[float | None] = deque()
 
-    async def slot(self) -> Slot:
-        await asyncio.sleep(0)
+    def has_turn(self, *_: Any) -> bool:
+        return not self.turns_s or self.turns_s[0] == 0.0
+
+    async def slot(self, *_: Any) -> Slot:
+        wait_s = self.turns_s.popleft() if self.turns_s else 0.0
+        if wait_s is None:
+            raise UpstreamBusy("chat", 500, 10_000_000)
+        await asyncio.sleep(wait_s)
         return Slot(CohereKey("key", 1), self.base_url)
 
     async def renew_after(self, _: CohereKey) -> bool:
@@ -181,12 +194,15 @@ class Service:
         self.audit = AuditInterceptor(CallLog(LogStream(self.log)), self.books, self.refusals)
         self.drain = Drain(DRAIN_S, self.audit.drained)
         alerts = Alerts(lambda kind, _: self.alerted.append(kind), lambda: dear_nanos)
+        pacer: Any = SimpleNamespace(slow=lambda *_: None, give_back=lambda _: None)
         attempts = Attempts(
-            self.books, lambda _: self.budget, self.metrics, alerts, strict=strict, jitter=lambda: 0.5
+            pacer, self.books, lambda _: self.budget, self.metrics, alerts, strict=strict, jitter=lambda: 0.5
         )  # fmt: skip
         exchange: Any = self.cohere
         hasher = ContentHasher(bytes(32))
-        self.gateway = GatewayServicer(exchange, attempts, self.drain, FloatTrust(), hasher, self.books)
+        self.gateway = GatewayServicer(
+            exchange, attempts, self.drain, FloatTrust(), hasher, unlimited(self.books), self.books
+        )
         self.made: list[Made] = []
 
     @classmethod

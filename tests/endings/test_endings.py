@@ -54,12 +54,14 @@ ENDINGS: dict[str, tuple[list[Step], tuple[str, str], list[str], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "in turn"])
 @pytest.mark.parametrize("streams", [False, True], ids=["Chat", "ChatStream"])
 @pytest.mark.parametrize("ending", ENDINGS)
 @in_simulated_time
-async def test_a_call_is_closed_once_by_what_its_caller_got(ending: str, *, streams: bool) -> None:
+async def test_a_call_is_closed_once_by_what_its_caller_got(ending: str, *, streams: bool, waits: bool) -> None:
     steps, got, states, nanos = ENDINGS[ending]
     service = await Service.new(*steps)
+    service.client.turns_s.extend([0.2] * 3 if waits else [])
     made = service.begin(streams=streams)
     await service.ended()
     kept = (await judged(service))[made.call.call_id]
@@ -72,6 +74,27 @@ async def test_a_call_is_closed_once_by_what_its_caller_got(ending: str, *, stre
         assert nanos_of(made.response.receipt.cost) == nanos
         assert nanos_of(made.response.receipt.budget_remaining) == max(0, 100 * HOLD_NANOS - nanos)
         assert made.response.receipt.call_id == made.call.call_id
+
+
+NO_TURN: dict[str, tuple[list[Step], list[float | None], tuple[str, str], list[str]]] = {
+    "the first": ([], [None], ("RESOURCE_EXHAUSTED", "UPSTREAM_BUSY"), []),
+    "the second": ([AWAY], [0.0, None], UNAVAILABLE, ["void"]),
+    "the third": ([AWAY, BUSY], [0.2, 0.2, None], UNAVAILABLE, ["void", "settled"]),
+}
+
+
+@pytest.mark.parametrize("attempt", NO_TURN)
+@in_simulated_time
+async def test_a_call_whose_attempt_gets_no_turn_ends_as_the_attempt_before(attempt: str) -> None:
+    steps, turns_s, got, states = NO_TURN[attempt]
+    service = await Service.new(*steps)
+    service.client.turns_s.extend(turns_s)
+    made = service.begin()
+    await service.ended()
+    kept = (await judged(service))[made.call.call_id]
+
+    require_closed(made, kept)
+    assert (made.got, kept.states, kept.nanos) == (got, states, 0)
 
 
 STRICT: dict[str, tuple[list[Step], list[str], int]] = {

@@ -52,6 +52,8 @@ drain_seconds = 5
 listen = "127.0.0.1:0"
 [cohere]
 base_url = "{sandbox_url}"
+[cohere.pacing]
+key_kind = "off"
 [teams.demo]
 cohere_key = "file:cohere_key"
 models = ["command-a-03-2025"]

@@ -36,10 +36,10 @@ def noon_zone() -> str:
     return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
 
 
-def team_of(name: str, budget_usd: str, base_url: str, zone: str) -> Team:
+def team_of(name: str, budget_usd: str, base_url: str, zone: str, extra: str) -> Team:
     access_key, key_lines = access_key_lines(name, "torture", ["chat", "embed", "rerank", "admin"])
     models = orjson.dumps(MODELS).decode()
-    lines = team_lines(name, base_url, models=models, budget_usd=budget_usd, zone=zone)
+    lines = team_lines(name, base_url, models=models, budget_usd=budget_usd, zone=zone, extra=extra)
     return Team(name, budget_usd, access_key, lines + key_lines)
 
 
@@ -139,9 +139,12 @@ class Fleet:
         database: Where the books are kept: a URL, or a file's name beside the configs.
         replicas: How many.
         budgets_usd: The budget of each team, by its name.
+        extra: More lines of each team.
     """
 
-    def __init__(self, folder: Path, database: str, replicas: int, budgets_usd: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, database: str, replicas: int, budgets_usd: dict[str, str], extra: str = ""
+    ) -> None:
         sandbox, *addresses = free_addresses(replicas + 1)
         port = sandbox.rpartition(":")[2]
         self.sandbox_url = f"http://{sandbox}"
@@ -150,7 +153,7 @@ class Fleet:
         command = (sys.executable, "-m", "tests.torture.sandbox_process", port, str(self.bill_file))
         self.sandbox = Process(command, folder / "sandbox.log")
         zone = noon_zone()
-        self.teams = [team_of(name, usd, self.sandbox_url, zone) for name, usd in budgets_usd.items()]
+        self.teams = [team_of(name, usd, self.sandbox_url, zone, extra) for name, usd in budgets_usd.items()]
         lines = books_lines(folder, database=database)
         self.replicas = [self._replica(folder, number, address, lines) for number, address in enumerate(addresses)]
 
@@ -170,6 +173,7 @@ class Fleet:
         (own / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "{address}"\ndrain_seconds = {DRAIN_S}\n'
             "deadline_margin_ms = 20\n[metrics]\nenabled = false\n[cohere]\nsilence_timeout_seconds = 2\n"
+            '[cohere.pacing]\nkey_kind = "off"\n'
             f'[peppers]\n1 = "file:pepper"\n{lines}{"".join(team.config for team in self.teams)}'
         )
         take_over_keys(own / "cohort.toml")

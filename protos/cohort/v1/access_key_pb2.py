@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ohort/v1/access_key.proto\x12\tcohort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x03\n\tAccessKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12(\n\x05state\x18\x07 \x01(\x0e\x32\x19.cohort.v1.AccessKeyState\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_used_day\x18\x0b \x01(\t\x12\x12\n\ncreated_by\x18\x0c \x01(\t\x12\x13\n\x0breplaced_by\x18\r \x01(\t\x12\x35\n\x11grant_expire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x16\n\x14_max_tokens_per_call\"\xd3\x01\n\x16\x43reateAccessKeyRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x16\n\x14_max_tokens_per_call\"S\n\x17\x43reateAccessKeyResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12(\n\naccess_key\x18\x02 \x01(\x0b\x32\x14.cohort.v1.AccessKey\"v\n\x15ListAccessKeysRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.cohort.v1.AccessKeyState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x16ListAccessKeysResponse\x12)\n\x0b\x61\x63\x63\x65ss_keys\x18\x01 \x03(\x0b\x32\x14.cohort.v1.AccessKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9b\x01\n\x16RotateAccessKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x0foverlap_seconds\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\tB\x12\n\x10_overlap_seconds\"{\n\x17RotateAccessKeyResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12(\n\naccess_key\x18\x02 \x01(\x0b\x32\x14.cohort.v1.AccessKey\x12&\n\x08replaced\x18\x03 \x01(\x0b\x32\x14.cohort.v1.AccessKey\"K\n\x16RevokeAccessKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x17\n\x0fwith_successors\x18\x03 \x01(\x08\"m\n\x17RevokeAccessKeyResponse\x12(\n\naccess_key\x18\x01 \x01(\x0b\x32\x14.cohort.v1.AccessKey\x12(\n\nsuccessors\x18\x02 \x03(\x0b\x32\x14.cohort.v1.AccessKey*\xaa\x01\n\x0e\x41\x63\x63\x65ssKeyState\x12 \n\x1c\x41\x43\x43\x45SS_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41\x43\x43\x45SS_KEY_STATE_ACTIVE\x10\x01\x12\x1d\n\x19\x41\x43\x43\x45SS_KEY_STATE_REPLACED\x10\x02\x12\x1c\n\x18\x41\x43\x43\x45SS_KEY_STATE_EXPIRED\x10\x03\x12\x1c\n\x18\x41\x43\x43\x45SS_KEY_STATE_REVOKED\x10\x04\x42\x46\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ohort/v1/access_key.proto\x12\tcohort.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x04\n\tAccessKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12(\n\x05state\x18\x07 \x01(\x0e\x32\x19.cohort.v1.AccessKeyState\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_used_day\x18\x0b \x01(\t\x12\x12\n\ncreated_by\x18\x0c \x01(\t\x12\x13\n\x0breplaced_by\x18\r \x01(\t\x12\x35\n\x11grant_expire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x13requests_per_minute\x18\x0f \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x10requests_per_day\x18\x10 \x01(\x05H\x02\x88\x01\x01\x42\x16\n\x14_max_tokens_per_callB\x16\n\x14_requests_per_minuteB\x13\n\x11_requests_per_day\"\xc1\x02\n\x16\x43reateAccessKeyRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12 \n\x13max_tokens_per_call\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12 \n\x13requests_per_minute\x18\x08 \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x10requests_per_day\x18\t \x01(\x05H\x02\x88\x01\x01\x42\x16\n\x14_max_tokens_per_callB\x16\n\x14_requests_per_minuteB\x13\n\x11_requests_per_day\"S\n\x17\x43reateAccessKeyResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12(\n\naccess_key\x18\x02 \x01(\x0b\x32\x14.cohort.v1.AccessKey\"v\n\x15ListAccessKeysRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.cohort.v1.AccessKeyState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\\\n\x16ListAccessKeysResponse\x12)\n\x0b\x61\x63\x63\x65ss_keys\x18\x01 \x03(\x0b\x32\x14.cohort.v1.AccessKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9b\x01\n\x16RotateAccessKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x0foverlap_seconds\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\tB\x12\n\x10_overlap_seconds\"{\n\x17RotateAccessKeyResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12(\n\naccess_key\x18\x02 \x01(\x0b\x32\x14.cohort.v1.AccessKey\x12&\n\x08replaced\x18\x03 \x01(\x0b\x32\x14.cohort.v1.AccessKey\"K\n\x16RevokeAccessKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x17\n\x0fwith_successors\x18\x03 \x01(\x08\"m\n\x17RevokeAccessKeyResponse\x12(\n\naccess_key\x18\x01 \x01(\x0b\x32\x14.cohort.v1.AccessKey\x12(\n\nsuccessors\x18\x02 \x03(\x0b\x32\x14.cohort.v1.AccessKey*\xaa\x01\n\x0e\x41\x63\x63\x65ssKeyState\x12 \n\x1c\x41\x43\x43\x45SS_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41\x43\x43\x45SS_KEY_STATE_ACTIVE\x10\x01\x12\x1d\n\x19\x41\x43\x43\x45SS_KEY_STATE_REPLACED\x10\x02\x12\x1c\n\x18\x41\x43\x43\x45SS_KEY_STATE_EXPIRED\x10\x03\x12\x1c\n\x18\x41\x43\x43\x45SS_KEY_STATE_REVOKED\x10\x04\x42\x46\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +33,24 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cohort.v1.access_key_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tcohort.v1P\001Z\022cohort/v1;cohortv1\252\002\tCohort.V1\312\002\tCohort\\V1\352\002\nCohort::V1'
-  _globals['_ACCESSKEYSTATE']._serialized_start=1511
-  _globals['_ACCESSKEYSTATE']._serialized_end=1681
+  _globals['_ACCESSKEYSTATE']._serialized_start=1731
+  _globals['_ACCESSKEYSTATE']._serialized_end=1901
   _globals['_ACCESSKEY']._serialized_start=75
-  _globals['_ACCESSKEY']._serialized_end=524
-  _globals['_CREATEACCESSKEYREQUEST']._serialized_start=527
-  _globals['_CREATEACCESSKEYREQUEST']._serialized_end=738
-  _globals['_CREATEACCESSKEYRESPONSE']._serialized_start=740
-  _globals['_CREATEACCESSKEYRESPONSE']._serialized_end=823
-  _globals['_LISTACCESSKEYSREQUEST']._serialized_start=825
-  _globals['_LISTACCESSKEYSREQUEST']._serialized_end=943
-  _globals['_LISTACCESSKEYSRESPONSE']._serialized_start=945
-  _globals['_LISTACCESSKEYSRESPONSE']._serialized_end=1037
-  _globals['_ROTATEACCESSKEYREQUEST']._serialized_start=1040
-  _globals['_ROTATEACCESSKEYREQUEST']._serialized_end=1195
-  _globals['_ROTATEACCESSKEYRESPONSE']._serialized_start=1197
-  _globals['_ROTATEACCESSKEYRESPONSE']._serialized_end=1320
-  _globals['_REVOKEACCESSKEYREQUEST']._serialized_start=1322
-  _globals['_REVOKEACCESSKEYREQUEST']._serialized_end=1397
-  _globals['_REVOKEACCESSKEYRESPONSE']._serialized_start=1399
-  _globals['_REVOKEACCESSKEYRESPONSE']._serialized_end=1508
+  _globals['_ACCESSKEY']._serialized_end=634
+  _globals['_CREATEACCESSKEYREQUEST']._serialized_start=637
+  _globals['_CREATEACCESSKEYREQUEST']._serialized_end=958
+  _globals['_CREATEACCESSKEYRESPONSE']._serialized_start=960
+  _globals['_CREATEACCESSKEYRESPONSE']._serialized_end=1043
+  _globals['_LISTACCESSKEYSREQUEST']._serialized_start=1045
+  _globals['_LISTACCESSKEYSREQUEST']._serialized_end=1163
+  _globals['_LISTACCESSKEYSRESPONSE']._serialized_start=1165
+  _globals['_LISTACCESSKEYSRESPONSE']._serialized_end=1257
+  _globals['_ROTATEACCESSKEYREQUEST']._serialized_start=1260
+  _globals['_ROTATEACCESSKEYREQUEST']._serialized_end=1415
+  _globals['_ROTATEACCESSKEYRESPONSE']._serialized_start=1417
+  _globals['_ROTATEACCESSKEYRESPONSE']._serialized_end=1540
+  _globals['_REVOKEACCESSKEYREQUEST']._serialized_start=1542
+  _globals['_REVOKEACCESSKEYREQUEST']._serialized_end=1617
+  _globals['_REVOKEACCESSKEYRESPONSE']._serialized_start=1619
+  _globals['_REVOKEACCESSKEYRESPONSE']._serialized_end=1728
 # @@protoc_insertion_point(module_scope)

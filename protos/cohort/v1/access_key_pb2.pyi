@@ -76,6 +76,8 @@ class AccessKey(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     REPLACED_BY_FIELD_NUMBER: _builtins.int
     GRANT_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_DAY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. The part of the key that names it, 12 letters and digits."""
     team: _builtins.str
@@ -92,6 +94,12 @@ class AccessKey(_message.Message):
     """Output only. Who made it: an operator's team and name, as "platform/ada"."""
     replaced_by: _builtins.str
     """Output only. The id of the key that took its place by rotation. Empty if there is none."""
+    requests_per_minute: _builtins.int
+    """Output only. The most calls to Cohere that it may make in each UTC minute, beside the team's limits. It and all that
+    take its place by rotation are counted as one. Absent: nothing but the team's limits.
+    """
+    requests_per_day: _builtins.int
+    """Output only. The same in each of the days of the team's budget."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. What it may do, such as "chat" or "usage:read", in alphabetical order."""
@@ -137,14 +145,25 @@ class AccessKey(_message.Message):
         created_by: _builtins.str = ...,
         replaced_by: _builtins.str = ...,
         grant_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        requests_per_minute: _builtins.int | None = ...,
+        requests_per_day: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "create_time", b"create_time", "expire_time", b"expire_time", "grant_expire_time", b"grant_expire_time", "max_tokens_per_call", b"max_tokens_per_call", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "create_time", b"create_time", "expire_time", b"expire_time", "grant_expire_time", b"grant_expire_time", "max_tokens_per_call", b"max_tokens_per_call", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "grant_expire_time", b"grant_expire_time", "id", b"id", "last_used_day", b"last_used_day", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "replaced_by", b"replaced_by", "revoke_time", b"revoke_time", "scopes", b"scopes", "state", b"state", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "grant_expire_time", b"grant_expire_time", "id", b"id", "last_used_day", b"last_used_day", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "replaced_by", b"replaced_by", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "revoke_time", b"revoke_time", "scopes", b"scopes", "state", b"state", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens_per_call: _TypeAlias = _typing.Literal["max_tokens_per_call"]  # noqa: Y015
     _WhichOneofArgType__max_tokens_per_call: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_day: _TypeAlias = _typing.Literal["requests_per_day"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_day: _TypeAlias = _typing.Literal["_requests_per_day", b"_requests_per_day"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_minute: _TypeAlias = _typing.Literal["requests_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_minute: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens_per_call) -> _WhichOneofReturnType__max_tokens_per_call | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_day) -> _WhichOneofReturnType__requests_per_day | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_minute) -> _WhichOneofReturnType__requests_per_minute | None: ...
 
 Global___AccessKey: _TypeAlias = AccessKey  # noqa: Y015
 
@@ -161,6 +180,8 @@ class CreateAccessKeyRequest(_message.Message):
     MAX_TOKENS_PER_CALL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_DAY_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     """Required. The team that pays for its calls, as the config names it."""
     name: _builtins.str
@@ -172,6 +193,12 @@ class CreateAccessKeyRequest(_message.Message):
     within a day, with the same content, it makes no second key and shows the first once more, so that a retry is
     safe. Without one a retry makes another key.
     """
+    requests_per_minute: _builtins.int
+    """Optional. The most calls to Cohere that it may make in each UTC minute, 1 to 1,000,000,000. What takes its place by
+    rotation is counted with it. Default: the team's limits, which hold in any case.
+    """
+    requests_per_day: _builtins.int
+    """Optional. The same in each of the days of the team's budget."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. What it may do: "chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read" or "admin"."""
@@ -196,14 +223,25 @@ class CreateAccessKeyRequest(_message.Message):
         max_tokens_per_call: _builtins.int | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         request_id: _builtins.str = ...,
+        requests_per_minute: _builtins.int | None = ...,
+        requests_per_day: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "request_id", b"request_id", "scopes", b"scopes", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "expire_time", b"expire_time", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "name", b"name", "request_id", b"request_id", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "scopes", b"scopes", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens_per_call: _TypeAlias = _typing.Literal["max_tokens_per_call"]  # noqa: Y015
     _WhichOneofArgType__max_tokens_per_call: _TypeAlias = _typing.Literal["_max_tokens_per_call", b"_max_tokens_per_call"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_day: _TypeAlias = _typing.Literal["requests_per_day"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_day: _TypeAlias = _typing.Literal["_requests_per_day", b"_requests_per_day"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_minute: _TypeAlias = _typing.Literal["requests_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_minute: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens_per_call) -> _WhichOneofReturnType__max_tokens_per_call | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_day) -> _WhichOneofReturnType__requests_per_day | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_minute) -> _WhichOneofReturnType__requests_per_minute | None: ...
 
 Global___CreateAccessKeyRequest: _TypeAlias = CreateAccessKeyRequest  # noqa: Y015
 

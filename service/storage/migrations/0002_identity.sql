@@ -5,6 +5,8 @@
 -- last_used_day, replaced_by and revoked_at_us are not under it.
 
 -- scopes and models are JSON arrays of text, sorted; no model means all of the team's, max_tokens_per_call NULL the team's.
+-- requests_per_minute and requests_per_day are NULL where nothing but the team's limits holds. line is the id of the key that
+-- it took the place of by rotations, its own if of none: all keys of a line are counted as one.
 -- grant_expires_at_us is until when an operator let it live: what takes its place without one ends then at the latest.
 CREATE TABLE access_key (
   id TEXT NOT NULL PRIMARY KEY,
@@ -15,6 +17,9 @@ CREATE TABLE access_key (
   scopes TEXT NOT NULL,
   models TEXT NOT NULL,
   max_tokens_per_call BIGINT,
+  requests_per_minute BIGINT,
+  requests_per_day BIGINT,
+  line TEXT NOT NULL,
   created_at_us BIGINT NOT NULL,
   created_by TEXT NOT NULL,
   expires_at_us BIGINT NOT NULL,

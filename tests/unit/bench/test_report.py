@@ -5,6 +5,7 @@ import pytest
 
 from bench.compare import Comparison, Sample
 from bench.identity import CheckCost
+from bench.limits import LimitCost
 from bench.loop import LoopBlock
 from bench.report import Results, json_of, text_of
 from bench.spread import Spread
@@ -49,6 +50,7 @@ def results(
     p99_ms: float = 2.5,
     sync_after_ms: float = 0.2,
     check_us: float = 4.5,
+    limits_us: float = 7.5,
 ) -> Results:
     return Results(
         MACHINE,
@@ -65,6 +67,7 @@ def results(
             waits(CHAT_ON_POSTGRES, BUSY_CALLS_PER_S, p50_ms, p99_ms, sync_after_ms),
         ],
         [CheckCost("access key", check_us)],
+        [LimitCost("Chat", limits_us)],
     )
 
 
@@ -77,7 +80,7 @@ def test_a_ratio_is_the_median_of_the_pairs_and_not_the_ratio_of_the_medians() -
 
 
 def test_targets_that_are_kept_are_met() -> None:
-    assert [target.met for target in results().targets()] == [True] * 10
+    assert [target.met for target in results().targets()] == [True] * 11
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,7 @@ def test_targets_that_are_kept_are_met() -> None:
         (results(block_ms=20.1), "event loop, longest block"),
         (results(p50_ms=1.1), "Chat on PostgreSQL, wait for both records, p50"),
         (results(p99_ms=3.1), "Chat on PostgreSQL, wait for both records, p99"),
+        (results(limits_us=10.1), "limits and pacing, CPU per Chat"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -108,7 +112,7 @@ def test_a_disk_that_is_slow_is_named_and_judges_no_wait() -> None:
     slow = results(p50_ms=4, p99_ms=9, sync_after_ms=0.51)
     why = "not judged, the disk is slower than the target supposes: fdatasync p50 0.51 ms, at most 0.5"
 
-    assert [target.met for target in slow.targets()] == [*[True] * 7, None, None, True]
+    assert [target.met for target in slow.targets()] == [*[True] * 7, None, None, True, True]
     assert f"-       Chat on PostgreSQL, wait for both records, p50: 4.00 ms, at most 1; {why}" in text_of(slow)
 
 
@@ -137,4 +141,4 @@ def test_the_json_holds_every_measurement() -> None:
     }  # fmt: skip
     assert written["waits"][2]["both"] == {"p50_ms": 0.75, "p99_ms": 2.5}
     assert written["machine"] == MACHINE
-    assert [target["met"] for target in written["targets"]] == [True] * 10
+    assert [target["met"] for target in written["targets"]] == [True] * 11

@@ -59,6 +59,7 @@ def test_the_key_alone_goes_to_stdout(tmp_path: Path, capfd: pytest.CaptureFixtu
 def test_a_key_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
     with answering(MADE) as service:
         narrow = ["--models", "m1, m2", "--max-tokens-per-call", "7", "--expires", "2027-06-30T12:00+02:00"]
+        narrow += ["--requests-per-minute", "8", "--requests-per-day", "9"]
         assert keys(service, tmp_path, "create", *WORDS, *narrow) == 0
         assert keys(service, tmp_path, "create", *WORDS, "--expires-in-days", "90") == 0
         assert keys(service, tmp_path, "create", *WORDS) == 0
@@ -69,9 +70,12 @@ def test_a_key_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
 
     assert (narrow_one.team, narrow_one.name, [*narrow_one.scopes]) == ("search", "indexer", ["chat", "embed"])
     assert ([*narrow_one.models], narrow_one.max_tokens_per_call) == (["m1", "m2"], 7)
+    assert (narrow_one.requests_per_minute, narrow_one.requests_per_day) == (8, 9)
     assert narrow_one.expire_time == at("2027-06-30T10:00Z")
     for request, days in ((short, 90), (long, 365)):
         assert not request.HasField("max_tokens_per_call")
+        assert not request.HasField("requests_per_minute")
+        assert not request.HasField("requests_per_day")
         assert request.expire_time.seconds == pytest.approx(time.time() + days * 86_400, abs=60)
 
 
@@ -215,6 +219,8 @@ def test_the_keys_of_all_pages_are_listed(tmp_path: Path, capfd: pytest.CaptureF
         scopes=["chat"],
         models=["m"],
         max_tokens_per_call=1000,
+        requests_per_minute=60,
+        requests_per_day=5_000,
         state=access_key_pb2.ACCESS_KEY_STATE_REVOKED,
         revoke_time=at("2026-11-21T09:15Z"),
         replaced_by="C",
@@ -232,7 +238,18 @@ def test_the_keys_of_all_pages_are_listed(tmp_path: Path, capfd: pytest.CaptureF
     state = access_key_pb2.ACCESS_KEY_STATE_ACTIVE
     assert first == ListAccessKeysRequest(team="search", state=state, page_size=1000)
     assert second == ListAccessKeysRequest(team="search", state=state, page_size=1000, page_token="next")
-    for told in ("2Bq7ZkP0aXcV", "active", "the team's", "never", "by platform/ada", "revoked", "by C", "1,000"):
+    for told in (
+        "2Bq7ZkP0aXcV",
+        "active",
+        "the team's",
+        "never",
+        "by platform/ada",
+        "revoked",
+        "by C",
+        "1,000",
+        "60 a minute",
+        "5,000 a day",
+    ):
         assert told in out
 
 

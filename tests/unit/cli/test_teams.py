@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from cohort.v1 import team_pb2
+from cohort.v1.rate_limit_pb2 import RateLimit
 from cohort.v1.team_pb2 import (
     CohereKeyHealth,
     GetTeamRequest,
@@ -24,6 +25,12 @@ SEARCH = Team(
     policy=TeamPolicy(endpoints=["chat", "embed"], models=["command-a-03-2025"], max_tokens_per_call=4096),
     budget=budget("search", limit=25_000_000_000, spent=12_500_000_000),
     cohere_key=CohereKeyHealth(state=team_pb2.COHERE_KEY_STATE_AVAILABLE, version=2, read_time=at("2026-11-21T09:15Z")),
+    rate_limits=[
+        RateLimit(name="requests_per_minute", limit=600, remaining=598, reset_time=at("2026-11-21T09:16Z")),
+        RateLimit(name="requests_per_day", limit=50_000, remaining=31_204, reset_time=at("2026-11-22T00:00Z")),
+        RateLimit(name="in_flight", limit=32, remaining=30),
+    ],
+    waiting_calls=3,
 )
 ADS = Team(
     name="ads",
@@ -52,6 +59,12 @@ def test_teams_are_listed_page_by_page(tmp_path: Path, capsys: pytest.CaptureFix
         "ads      $1.00   $0.00  $0.00      $1.00  ░░░░░░░░░░░░░░░░░░░░   2026-11-22 00:00 UTC",
         "FROZEN",
         "search  $25.00  $12.50  $0.00     $12.50  ██████████░░░░░░░░░░   2026-11-22 00:00 UTC",
+        "",
+        "TEAM    WAITING  LIMIT                         MOST    USED    LEFT  ALL OF IT AGAIN AT",
+        "ads           0  none                             -       -       -  -",
+        "search        3  requests per minute            600       2     598  2026-11-21 09:16 UTC",
+        "                 requests per day            50,000  18,796  31,204  2026-11-22 00:00 UTC",
+        "                 in flight, on this replica      32       2      30  -",
         "",
         "TEAM    ENDPOINTS  MODELS             OUTPUT TOKENS  INPUT TOKENS  COHERE KEY",
         "ads     none       none                           1        10,000  MISSING",

@@ -20,6 +20,14 @@ def test_a_key_shows_its_version_and_never_its_value() -> None:
             copied(key)
 
 
+def test_a_keys_digest_is_the_same_everywhere_and_names_no_other_key() -> None:
+    key, same, other = CohereKey("s3cret", 1), CohereKey("s3cret", 7), CohereKey("s3cret2", 1)
+
+    assert key.digest == same.digest != other.digest
+    assert len(key.digest) == 32
+    assert "s3cret" not in key.digest
+
+
 def test_a_quoted_key_is_redacted() -> None:
     assert CohereKey("s3cret", 1).redacted_from("invalid s3cret!") == "invalid [Cohere key]!"
 

@@ -134,6 +134,20 @@ async def test_embed_is_limited_by_its_inputs(local: Local) -> None:
     assert (await local.ask("POST", "/v2/embed", fits)).status == 200
 
 
+@pytest.mark.parametrize(("minutes", "later"), [("fixed", 200), ("sliding", 429)])
+async def test_minutes_are_fixed_or_begin_anywhere(local: Local, minutes: str, later: int) -> None:
+    await local.ask("PUT", "/sandbox/limits", {"enforced": "all", "minutes": minutes})
+    body = {**EMBED, "texts": ["a"] * 80, "output_dimension": 256}
+    local.clock.now_s += 60 - local.clock.now_s % 60 + 59
+    first = [(await local.ask("POST", "/v2/embed", body)).status for _ in range(25)]
+    local.clock.now_s += 2
+    second = (await local.ask("POST", "/v2/embed", body)).status
+    local.clock.now_s += 58
+    third = (await local.ask("POST", "/v2/embed", body)).status
+
+    assert (first, second, third) == ([200] * 25, later, 200)
+
+
 async def test_a_trial_key_embeds_a_hundred_thousand_tokens_a_minute(local: Local) -> None:
     await local.ask("PUT", "/sandbox/limits", {"enforced": "trial"})
     body = {**EMBED, "texts": [" a" * 60_000], "output_dimension": 256}
@@ -155,6 +169,6 @@ async def test_a_trial_key_has_a_thousand_calls_a_month(local: Local) -> None:
     assert "/ month" in refused.json["message"]
 
 
-@pytest.mark.parametrize("given", [{"enforced": "some"}, {}, []])
+@pytest.mark.parametrize("given", [{"enforced": "some"}, {"enforced": "all", "minutes": "long"}, {}, []])
 async def test_an_unknown_switch_of_limits_is_refused(local: Local, given: Any) -> None:
     assert (await local.ask("PUT", "/sandbox/limits", given)).status == 400

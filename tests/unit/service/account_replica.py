@@ -31,12 +31,11 @@ from service.identity.service_accounts import Expected, ServiceAccounts
 from service.identity.spiffe import SpiffeIds
 from service.identity.token_cache import TokenCache
 from service.interceptors.chain import Chain
-from service.interceptors.error import ErrorInterceptor
 from service.rpc import RpcOptions, add_service
 from service.servicers.service_accounts import ServiceAccountServicer
 from service.storage.database import Database, Value
 from tests.unit.identity.account_tokens import AUDIENCE, ORGANISATION, Account, pem_of
-from tests.unit.service.stand_ins import auth_by, with_the_rest
+from tests.unit.service.stand_ins import auth_by, errors, with_the_rest
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
@@ -116,9 +115,7 @@ async def account_replica(database: Database, peppers: dict[str, bytes] = PEPPER
         return Call(rpc, snapshot, 0.0, metadata=context.invocation_metadata() or ())
 
     auth = auth_by(lambda name: Principal("platform", name, frozenset({name}), "access_key", name))
-    server = grpc.aio.server(
-        interceptors=(Chain((ErrorInterceptor(), auth), frozenset({SERVICE.full_name}), open_call),)
-    )
+    server = grpc.aio.server(interceptors=(Chain((errors(), auth), frozenset({SERVICE.full_name}), open_call),))
     servicer = ServiceAccountServicer(books, made.identities, made.accounts)
     add_service(server, SERVICE, with_the_rest(SERVICE, servicer), RpcOptions(5.0))
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

@@ -29,11 +29,10 @@ from service.context import Context
 from service.identity.identities import Identities
 from service.identity.principal import Principal
 from service.interceptors.chain import Chain
-from service.interceptors.error import ErrorInterceptor
 from service.rpc import RpcOptions, add_service
 from service.servicers.access_keys import AccessKeyServicer
 from service.storage.database import Database, Value
-from tests.unit.service.stand_ins import auth_by, with_the_rest
+from tests.unit.service.stand_ins import auth_by, errors, with_the_rest
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
@@ -125,9 +124,7 @@ async def key_replica(
 
     committer = Committer(database, DatabaseClock(await database.now_us()), lambda _: None)
     auth = auth_by(CALLERS.__getitem__)
-    server = grpc.aio.server(
-        interceptors=(Chain((ErrorInterceptor(), auth), frozenset({SERVICE.full_name}), open_call),)
-    )
+    server = grpc.aio.server(interceptors=(Chain((errors(), auth), frozenset({SERVICE.full_name}), open_call),))
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     async with grpc.aio.insecure_channel(target) as channel:
         replica = Replica(database, Books(database, committer), AdminServiceStub(channel))

@@ -5,9 +5,13 @@ from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
+from service.books.books import Books
 from service.identity.credential import Credential
 from service.identity.principal import Principal
 from service.interceptors.auth import AuthInterceptor
+from service.interceptors.error import ErrorInterceptor
+from service.limits.limit import NO_LIMITS
+from service.limits.limits import Limits
 
 
 def auth_by(principal_of: Callable[[str], Principal]) -> AuthInterceptor:
@@ -19,6 +23,16 @@ def auth_by(principal_of: Callable[[str], Principal]) -> AuthInterceptor:
 
     authenticator: Any = ByName()
     return AuthInterceptor(authenticator, lambda *_: None)
+
+
+def errors() -> ErrorInterceptor:
+    """Turns errors into statuses, where no team has limits."""
+    return ErrorInterceptor(lambda _: None)
+
+
+def unlimited(books: Books) -> Limits:
+    """Limits that nobody has."""
+    return Limits(books, lambda: 0, lambda _: NO_LIMITS, lambda: None)
 
 
 def with_the_rest(service: ServiceDescriptor, *servicers: object) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from cohort.v1 import access_key_pb2
 from service.books.errors import BooksUnavailable
+from service.identity.principal import OwnLimits
 from service.identity.refusals import CredentialRefused
 from service.storage.database import Database
 from tests.e2e.requests import refused
@@ -36,18 +37,22 @@ async def replica(database: Database) -> AsyncIterator[Replica]:
 
 
 async def test_a_rotated_key_goes_on_beside_the_new_one(replica: Replica) -> None:
-    made = await replica.create(lives_s=7 * DAY_S, models=["m"], max_tokens_per_call=9)
+    made = await replica.create(
+        lives_s=7 * DAY_S, models=["m"], max_tokens_per_call=9, requests_per_minute=4, requests_per_day=5
+    )
     rotated = await replica.rotate(made.access_key.id)
     new, old = rotated.access_key, rotated.replaced
 
     assert (old.id, old.state, old.replaced_by) == (made.access_key.id, REPLACED, new.id)
     assert (new.state, new.created_by) == (ACTIVE, "platform/ada")
-    for field in ("team", "name", "scopes", "models", "max_tokens_per_call"):
+    for field in ("team", "name", "scopes", "models", "max_tokens_per_call", "requests_per_minute", "requests_per_day"):
         assert getattr(new, field) == getattr(made.access_key, field)
     assert new.expire_time.seconds - new.create_time.seconds in {7 * DAY_S - 1, 7 * DAY_S}
     assert abs(old.expire_time.seconds - new.create_time.seconds - DAY_S) <= 1
     assert replica.principal_of(rotated.secret).credential_id == new.id
     assert replica.principal_of(made.secret).credential_id == old.id
+    assert replica.principal_of(made.secret).limits == OwnLimits(f"access_key:{old.id}", 4, 5)
+    assert replica.principal_of(rotated.secret).limits == OwnLimits(f"access_key:{old.id}", 4, 5)
     with pytest.raises(CredentialRefused, match="expired access key"):
         replica.principal_of(made.secret, old.expire_time.seconds + 1)
 

@@ -23,14 +23,13 @@ from service.call import Call
 from service.context import Context
 from service.identity.principal import Principal
 from service.interceptors.chain import Chain
-from service.interceptors.error import ErrorInterceptor
 from service.money import nanos_of
 from service.rpc import RpcOptions, add_service
 from service.servicers.admin import AdminServicer
 from service.snapshot import BudgetTerms
 from service.storage.database import Database
 from tests.e2e.requests import refused
-from tests.unit.service.stand_ins import auth_by, with_the_rest
+from tests.unit.service.stand_ins import auth_by, errors, with_the_rest
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
@@ -83,7 +82,7 @@ def open_call(rpc: str, context: Context) -> Call:
 @pytest.fixture
 async def operations(sqlite_database: Database) -> AsyncIterator[Operations]:
     committer = Committer(sqlite_database, DatabaseClock(await sqlite_database.now_us()), lambda _: None)
-    chain = Chain((ErrorInterceptor(), auth_by(principal_of)), frozenset({SERVICE.full_name}), open_call)
+    chain = Chain((errors(), auth_by(principal_of)), frozenset({SERVICE.full_name}), open_call)
     server = grpc.aio.server(interceptors=(chain,))
     servicers = with_the_rest(SERVICE, AdminServicer(Books(sqlite_database, committer)))
     add_service(server, SERVICE, servicers, RpcOptions(5.0))

@@ -12,6 +12,7 @@ from yarl import URL
 
 from clients.cohere_key import KeyRing
 from clients.errors import Billing, UpstreamError
+from clients.pacing.pacer import Pacer
 from clients.secrets.source import FileSource
 from clients.slot import Slot
 from clients.teams import TeamClient
@@ -27,6 +28,7 @@ from service.books.errors import HoldExceedsLimit
 from service.call import Call
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
+from service.paces import Paces
 from service.pricing import load
 from service.pricing.cost import cost_nanos
 from service.quote import quote_of
@@ -92,13 +94,16 @@ async def strict_attempts(sqlite_database: Database) -> AsyncIterator[Attempts]:
 
 
 @contextlib.asynccontextmanager
-async def attempts_on(sqlite_database: Database, *, strict: bool = False) -> AsyncIterator[Attempts]:
+async def attempts_on(
+    sqlite_database: Database, *, strict: bool = False, pacer: Pacer | None = None
+) -> AsyncIterator[Attempts]:
     committer = Committer(sqlite_database, DatabaseClock(await sqlite_database.now_us()), lambda _: None)
     metrics = Metrics()
     alerts = Alerts(metrics.alert_raised, lambda: USD)
     budget = BudgetTerms(USD, ZoneInfo("UTC"))
     books = Books(sqlite_database, committer)
-    yield Attempts(books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
+    pacer = pacer or Pacer(Paces(sqlite_database), metrics)
+    yield Attempts(pacer, books, lambda _: budget, metrics, alerts, strict=strict, jitter=lambda: 0.0)
     assert await committer.close(10.0) == 0
 
 

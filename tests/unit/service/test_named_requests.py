@@ -51,6 +51,8 @@ async def test_without_a_name_each_request_makes_a_key(replica: Replica) -> None
         {"scopes": ["chat"]},
         {"models": ["m"]},
         {"max_tokens_per_call": 1},
+        {"requests_per_minute": 1},
+        {"requests_per_day": 1},
         {"lives_s": 3600},
     ],
     ids=lambda change: next(iter(change)),

@@ -52,6 +52,10 @@ async def account_in(replica: Replica) -> str:
         ("scopes", "1"),
         ("models", "[]"),
         ("max_tokens_per_call", None),
+        ("requests_per_minute", None),
+        ("requests_per_day", 2**31 - 1),
+        ("requests_per_day", None),
+        ("line", "2Bq7ZkP0aXcV"),
         ("created_at_us", 1),
         ("created_by", "platform/eve"),
         ("expires_at_us", 2**62),
@@ -62,7 +66,7 @@ async def account_in(replica: Replica) -> str:
 async def test_a_key_whose_row_was_changed_lets_nobody_in_and_the_others_do(
     replica: Replica, column: str, value: Value
 ) -> None:
-    made = await replica.create(models=["m"], max_tokens_per_call=5)
+    made = await replica.create(models=["m"], max_tokens_per_call=5, requests_per_minute=6, requests_per_day=7)
     other = await replica.create()
     assert replica.principal_of(made.secret).team == "search"
     await written(replica, f"UPDATE access_key SET {column} = $1 WHERE id = $2", value, made.access_key.id)
@@ -78,9 +82,9 @@ async def test_a_row_that_somebody_wrote_lets_nobody_in(replica: Replica) -> Non
     await replica.create()
     await written(
         replica,
-        "INSERT INTO access_key (id, digest, pepper_version, team, name, scopes, models, created_at_us, created_by, "
-        "expires_at_us, grant_expires_at_us, seal) SELECT $1, $2, pepper_version, team, name, scopes, models, "
-        "created_at_us, created_by, expires_at_us, grant_expires_at_us, seal FROM access_key",
+        "INSERT INTO access_key (id, digest, pepper_version, team, name, scopes, models, line, created_at_us, "
+        "created_by, expires_at_us, grant_expires_at_us, seal) SELECT $1, $2, pepper_version, team, name, scopes, "
+        "models, line, created_at_us, created_by, expires_at_us, grant_expires_at_us, seal FROM access_key",
         minted.id,
         hashlib.sha256(minted.access_key.encode()).digest(),
     )

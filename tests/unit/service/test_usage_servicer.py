@@ -17,6 +17,7 @@ from service.money import nanos_of
 from service.servicers.usage import REPORTS_MAX, UsageAnswers
 from tests.databases import Clock
 from tests.e2e.requests import refused
+from tests.unit.service.stand_ins import unlimited
 from tests.unit.service.usage_service import (
     ADS_READER,
     CALLER,
@@ -171,7 +172,7 @@ async def test_who_gives_up_while_reports_wait_is_not_reported_to() -> None:
             return await begun[-1]
 
     books: Any = SlowBooks()
-    answers = UsageAnswers(books)
+    answers = UsageAnswers(books, unlimited(books))
     call: Any = SimpleNamespace(
         rpc="GetUsage", caller=Principal("search", "", frozenset(), "access_key", ""), snapshot=snapshot_here()
     )

@@ -21,14 +21,13 @@ from service.call import Call
 from service.context import Context
 from service.identity.principal import Principal
 from service.interceptors.chain import Chain
-from service.interceptors.error import ErrorInterceptor
 from service.policy import Policy
 from service.pricing import load
 from service.rpc import RpcOptions, add_service
 from service.servicers.gateway import GatewayServicer
 from service.snapshot import BudgetTerms, Snapshot
 from service.storage.database import Database, Transaction
-from tests.unit.service.stand_ins import auth_by
+from tests.unit.service.stand_ins import auth_by, errors, unlimited
 from tests.usage import entries
 from tests.usage.entries import Names
 
@@ -66,7 +65,8 @@ class UsageService:
     async def start(self) -> None:
         committer = Committer(self.database, DatabaseClock(await self.database.now_us()), lambda _: None)
         absent: Any = None  # what sends to Cohere
-        gateway = GatewayServicer(absent, absent, absent, absent, absent, Books(self.database, committer))
+        books = Books(self.database, committer)
+        gateway = GatewayServicer(absent, absent, absent, absent, absent, unlimited(books), books)
         add_service(self._server, SERVICE, (gateway,), RpcOptions(5.0))
         port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
@@ -121,7 +121,7 @@ def window_of(usage: GetUsageResponse) -> Period:
 
 
 def _chain() -> Chain:
-    return Chain((ErrorInterceptor(), auth_by(_principal_of)), frozenset({SERVICE.full_name}), _open_call)
+    return Chain((errors(), auth_by(_principal_of)), frozenset({SERVICE.full_name}), _open_call)
 
 
 def _principal_of(name: str) -> Principal:
@@ -136,4 +136,4 @@ def _open_call(rpc: str, context: Context) -> Call:
 def snapshot_here() -> Snapshot:
     """Of a config with the teams of this module."""
     loaded: Any = None
-    return Snapshot(loaded, POLICIES, {}, BUDGETS, load(), 0, {}, {})
+    return Snapshot(loaded, POLICIES, {}, BUDGETS, {}, {}, load(), 0, {}, {})

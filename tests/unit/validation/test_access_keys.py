@@ -52,6 +52,8 @@ def revoke(members: dict[str, Any]) -> list[Any]:
         (create, {"models": ["m", ""]}, [("models[1]", "REQUIRED")]),
         (create, {"models": [str(number) for number in range(101)]}, [("models", "TOO_MANY")]),
         (create, {"max_tokens_per_call": 0}, [("max_tokens_per_call", "OUT_OF_RANGE")]),
+        (create, {"requests_per_minute": 0}, [("requests_per_minute", "OUT_OF_RANGE")]),
+        (create, {"requests_per_day": 1_000_000_001}, [("requests_per_day", "OUT_OF_RANGE")]),
         (create, {"expire_time": "1969-12-31T23:59:59Z"}, [("expire_time", "OUT_OF_RANGE")]),
         (listing, {"state": 5}, [("state", "UNKNOWN_VALUE")]),
         (listing, {"page_size": 1001}, [("page_size", "OUT_OF_RANGE")]),
@@ -76,6 +78,7 @@ def test_what_is_wrong_is_found_and_nothing_else(
     ("check", "members"),
     [
         (create, {"models": ["m"], "max_tokens_per_call": 1_000_000}),
+        (create, {"requests_per_minute": 1, "requests_per_day": 1_000_000_000}),
         (create, {"scopes": ["chat", "embed", "rerank", "usage:read", "keys:rotate", "audit:read", "admin"]}),
         (listing, {}),
         (listing, {"state": "ACCESS_KEY_STATE_REVOKED", "page_size": 1000, "team": "search"}),
