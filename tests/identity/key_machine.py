@@ -71,6 +71,7 @@ class KeyMachine(RuleBasedStateMachine):
         super().__init__()
         self.run, self.books = self.stopped.run, self.stopped.books
         self.keys: dict[str, Known] = {}
+        self.stopped.begin_anew()
         self.run(self.books.change(Work("", _emptied)))
         self.first_version = self._version()
         self.identities = Identities(self.books, lambda: None)

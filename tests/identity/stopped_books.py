@@ -46,6 +46,11 @@ class StoppedBooks:
         self.now_us += by_us
         self.run(self._set_clock())
 
+    def begin_anew(self) -> None:
+        """Puts the clock back: after some centuries a float of seconds has no room for microseconds any more."""
+        self.now_us = START_US
+        self.run(self._set_clock())
+
     def close(self) -> None:
         async def closed() -> None:
             assert await self._committer.close(5.0) == 0

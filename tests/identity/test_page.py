@@ -36,7 +36,7 @@ PRINTED = {
     "cohort init": r"Made access key \w{12} for platform/ada with the scope admin; .*\n",
     "cohort keys create": r"Made access key \w{12} for search/indexer with the scopes chat, usage:read, until .*\n",
     "cohort keys rotate": r"Made access key \w{12} for .*\nAccess key \w{12}, which it replaces, ends .* UTC\.\n",
-    "cohort keys revoke": r"Access key \w{12} of search/indexer is revoked since .*\n",
+    "cohort keys revoke": r"(Access key \w{12} of search/indexer is revoked since .*\n){2}",
     "cohort keys list": r"TEAM .*\n(search  indexer  \w{12}  (revoked|active) .*\n( .*\n)+){2}",
     "cohort service-accounts create": r"Made service account sa_\w+; .*\n",
     "cohort token": r"",
