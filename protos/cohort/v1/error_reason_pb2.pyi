@@ -279,6 +279,52 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Sample: {"reason":"UPSTREAM_POOL_FULL","domain":"cohort"}
     """
+    ERROR_REASON_RATE_LIMITED_MINUTE: _ErrorReason.ValueType  # 73
+    """The team, or the access key, has made all of its requests of this minute. Nothing was sent to Cohere.
+
+    Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry: who waits exactly as long is let in,
+    unless others come in between. Details: A RetryInfo says how long to wait, a QuotaFailure whose limit was met.
+
+    Sample: {"reason":"RATE_LIMITED_MINUTE","domain":"cohort",
+    "metadata":{"limit_name":"requests_per_minute","limit":"60","resets_at":"2026-11-21T10:31:00Z"}}
+    """
+    ERROR_REASON_RATE_LIMITED_DAY: _ErrorReason.ValueType  # 74
+    """The team, or the access key, has made all of its requests of this day. Nothing was sent to Cohere.
+
+    Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, or ask the operators for another tier.
+    Details: A RetryInfo says how long to wait, a QuotaFailure whose limit was met.
+
+    Sample: {"reason":"RATE_LIMITED_DAY","domain":"cohort",
+    "metadata":{"limit_name":"requests_per_day","limit":"1000","resets_at":"2026-11-22T00:00:00Z"}}
+    """
+    ERROR_REASON_TOO_MANY_IN_FLIGHT: _ErrorReason.ValueType  # 75
+    """As many calls as may be under way at once are: the team's, or everybody's, on this replica. Nothing was sent to
+    Cohere.
+
+    Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry with fewer calls at once. Details: A
+    RetryInfo says how long to wait, a QuotaFailure whose limit was met.
+
+    Sample: {"reason":"TOO_MANY_IN_FLIGHT","domain":"cohort","metadata":{"limit_name":"in_flight","limit":"32"}}
+    """
+    ERROR_REASON_UPSTREAM_BUSY: _ErrorReason.ValueType  # 76
+    """The team's Cohere key is used as fast as Cohere allows, and the turn of this call comes after its deadline.
+    Nothing was sent to Cohere.
+
+    Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry, or set a longer deadline. Details: A
+    RetryInfo says how long to wait, a QuotaFailure what was met.
+
+    Sample: {"reason":"UPSTREAM_BUSY","domain":"cohort",
+    "metadata":{"limit_name":"chat command-a-03-2025","limit":"500","wait_ms":"4200"}}
+    """
+    ERROR_REASON_REQUEST_EXCEEDS_RATE: _ErrorReason.ValueType  # 77
+    """The request counts for more than a whole minute allows, such as an Embed of 96 texts where 50 are allowed. Nothing
+    was sent to Cohere.
+
+    Code: FAILED_PRECONDITION. Do: Send less at once. A retry does not help.
+
+    Sample: {"reason":"REQUEST_EXCEEDS_RATE","domain":"cohort",
+    "metadata":{"limit_name":"embed_inputs_per_minute","limit":"50","asked":"96"}}
+    """
     ERROR_REASON_COHERE_INTERNAL: _ErrorReason.ValueType  # 80
     """Cohere failed (HTTP 500).
 
@@ -702,6 +748,52 @@ Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry; as
 connections if it happens often. Details: A RetryInfo says how long to wait, a QuotaFailure what was met.
 
 Sample: {"reason":"UPSTREAM_POOL_FULL","domain":"cohort"}
+"""
+ERROR_REASON_RATE_LIMITED_MINUTE: ErrorReason.ValueType  # 73
+"""The team, or the access key, has made all of its requests of this minute. Nothing was sent to Cohere.
+
+Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry: who waits exactly as long is let in,
+unless others come in between. Details: A RetryInfo says how long to wait, a QuotaFailure whose limit was met.
+
+Sample: {"reason":"RATE_LIMITED_MINUTE","domain":"cohort",
+"metadata":{"limit_name":"requests_per_minute","limit":"60","resets_at":"2026-11-21T10:31:00Z"}}
+"""
+ERROR_REASON_RATE_LIMITED_DAY: ErrorReason.ValueType  # 74
+"""The team, or the access key, has made all of its requests of this day. Nothing was sent to Cohere.
+
+Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, or ask the operators for another tier.
+Details: A RetryInfo says how long to wait, a QuotaFailure whose limit was met.
+
+Sample: {"reason":"RATE_LIMITED_DAY","domain":"cohort",
+"metadata":{"limit_name":"requests_per_day","limit":"1000","resets_at":"2026-11-22T00:00:00Z"}}
+"""
+ERROR_REASON_TOO_MANY_IN_FLIGHT: ErrorReason.ValueType  # 75
+"""As many calls as may be under way at once are: the team's, or everybody's, on this replica. Nothing was sent to
+Cohere.
+
+Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry with fewer calls at once. Details: A
+RetryInfo says how long to wait, a QuotaFailure whose limit was met.
+
+Sample: {"reason":"TOO_MANY_IN_FLIGHT","domain":"cohort","metadata":{"limit_name":"in_flight","limit":"32"}}
+"""
+ERROR_REASON_UPSTREAM_BUSY: ErrorReason.ValueType  # 76
+"""The team's Cohere key is used as fast as Cohere allows, and the turn of this call comes after its deadline.
+Nothing was sent to Cohere.
+
+Code: RESOURCE_EXHAUSTED. Do: Wait as long as the RetryInfo says, then retry, or set a longer deadline. Details: A
+RetryInfo says how long to wait, a QuotaFailure what was met.
+
+Sample: {"reason":"UPSTREAM_BUSY","domain":"cohort",
+"metadata":{"limit_name":"chat command-a-03-2025","limit":"500","wait_ms":"4200"}}
+"""
+ERROR_REASON_REQUEST_EXCEEDS_RATE: ErrorReason.ValueType  # 77
+"""The request counts for more than a whole minute allows, such as an Embed of 96 texts where 50 are allowed. Nothing
+was sent to Cohere.
+
+Code: FAILED_PRECONDITION. Do: Send less at once. A retry does not help.
+
+Sample: {"reason":"REQUEST_EXCEEDS_RATE","domain":"cohort",
+"metadata":{"limit_name":"embed_inputs_per_minute","limit":"50","asked":"96"}}
 """
 ERROR_REASON_COHERE_INTERNAL: ErrorReason.ValueType  # 80
 """Cohere failed (HTTP 500).

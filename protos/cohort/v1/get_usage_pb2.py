@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from cohort.v1 import budget_pb2 as cohort_dot_v1_dot_budget__pb2
+from cohort.v1 import rate_limit_pb2 as cohort_dot_v1_dot_rate__limit__pb2
 from cohort.v1 import usage_pb2 as cohort_dot_v1_dot_usage__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ohort/v1/get_usage.proto\x12\tcohort.v1\x1a\x16\x63ohort/v1/budget.proto\x1a\x15\x63ohort/v1/usage.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x01\n\x0fGetUsageRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x11\n\tall_teams\x18\x02 \x01(\x08\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08group_by\x18\x05 \x03(\x0e\x32\x19.cohort.v1.UsageDimension\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\x99\x02\n\x10GetUsageResponse\x12!\n\x04rows\x18\x01 \x03(\x0b\x32\x13.cohort.v1.UsageRow\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x17.cohort.v1.UsageFigures\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07\x62udgets\x18\x05 \x03(\x0b\x32\x11.cohort.v1.Budget\x12\x1f\n\x05terms\x18\x06 \x01(\x0b\x32\x10.cohort.v1.Terms\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\"\xd8\x01\n\x08UsageRow\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\raccess_key_id\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07\x66igures\x18\x07 \x01(\x0b\x32\x17.cohort.v1.UsageFigures\"\xc7\x02\n\x0cUsageFigures\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x10\n\x08\x66\x61ilures\x18\x02 \x01(\x03\x12I\n\x12\x66\x61ilures_by_reason\x18\x03 \x03(\x0b\x32-.cohort.v1.UsageFigures.FailuresByReasonEntry\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x03\x12-\n\x0c\x62illed_units\x18\x05 \x01(\x0b\x32\x17.cohort.v1.BilledCounts\x12\x1e\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x10.cohort.v1.Money\x12\x31\n\nunresolved\x18\x07 \x01(\x0b\x32\x1d.cohort.v1.UnresolvedAttempts\x1a\x37\n\x15\x46\x61iluresByReasonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xb4\x01\n\x0c\x42illedCounts\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x14\n\x0csearch_units\x18\x03 \x01(\x03\x12\x17\n\x0f\x63lassifications\x18\x04 \x01(\x03\x12\x0e\n\x06images\x18\x05 \x01(\x03\x12\x14\n\x0cimage_tokens\x18\x06 \x01(\x03\x12\x13\n\x0btext_tokens\x18\x07 \x01(\x03\x12\r\n\x05pages\x18\x08 \x01(\x03\"\x84\x01\n\x12UnresolvedAttempts\x12\x0c\n\x04open\x18\x01 \x01(\x03\x12#\n\topen_hold\x18\x02 \x01(\x0b\x32\x10.cohort.v1.Money\x12\x11\n\tforfeited\x18\x03 \x01(\x03\x12(\n\x0e\x66orfeited_hold\x18\x04 \x01(\x0b\x32\x10.cohort.v1.Money\"\xf6\x01\n\x05Terms\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x11\n\tendpoints\x18\x02 \x03(\t\x12%\n\x06models\x18\x03 \x03(\x0b\x32\x15.cohort.v1.ModelTerms\x12\x1b\n\x13max_tokens_per_call\x18\x04 \x01(\x05\x12&\n\x19max_input_tokens_per_call\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12&\n\x0c\x64\x61ily_budget\x18\x06 \x01(\x0b\x32\x10.cohort.v1.Money\x12\x1a\n\x12price_book_version\x18\x07 \x01(\tB\x1c\n\x1a_max_input_tokens_per_call\"S\n\nModelTerms\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12$\n\x06prices\x18\x03 \x03(\x0b\x32\x14.cohort.v1.UnitPrice\"I\n\tUnitPrice\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x1f\n\x05price\x18\x03 \x01(\x0b\x32\x10.cohort.v1.Money*\xd7\x01\n\x0eUsageDimension\x12\x1f\n\x1bUSAGE_DIMENSION_UNSPECIFIED\x10\x00\x12\x18\n\x14USAGE_DIMENSION_TEAM\x10\x01\x12\x1c\n\x18USAGE_DIMENSION_ENDPOINT\x10\x02\x12\x19\n\x15USAGE_DIMENSION_MODEL\x10\x03\x12\x1e\n\x1aUSAGE_DIMENSION_ACCESS_KEY\x10\x04\x12\x18\n\x14USAGE_DIMENSION_HOUR\x10\x05\x12\x17\n\x13USAGE_DIMENSION_DAY\x10\x06\x42\x46\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63ohort/v1/get_usage.proto\x12\tcohort.v1\x1a\x16\x63ohort/v1/budget.proto\x1a\x1a\x63ohort/v1/rate_limit.proto\x1a\x15\x63ohort/v1/usage.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x01\n\x0fGetUsageRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x11\n\tall_teams\x18\x02 \x01(\x08\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08group_by\x18\x05 \x03(\x0e\x32\x19.cohort.v1.UsageDimension\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\x99\x02\n\x10GetUsageResponse\x12!\n\x04rows\x18\x01 \x03(\x0b\x32\x13.cohort.v1.UsageRow\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x17.cohort.v1.UsageFigures\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07\x62udgets\x18\x05 \x03(\x0b\x32\x11.cohort.v1.Budget\x12\x1f\n\x05terms\x18\x06 \x01(\x0b\x32\x10.cohort.v1.Terms\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\"\xd8\x01\n\x08UsageRow\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\raccess_key_id\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07\x66igures\x18\x07 \x01(\x0b\x32\x17.cohort.v1.UsageFigures\"\xc7\x02\n\x0cUsageFigures\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x10\n\x08\x66\x61ilures\x18\x02 \x01(\x03\x12I\n\x12\x66\x61ilures_by_reason\x18\x03 \x03(\x0b\x32-.cohort.v1.UsageFigures.FailuresByReasonEntry\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x03\x12-\n\x0c\x62illed_units\x18\x05 \x01(\x0b\x32\x17.cohort.v1.BilledCounts\x12\x1e\n\x04\x63ost\x18\x06 \x01(\x0b\x32\x10.cohort.v1.Money\x12\x31\n\nunresolved\x18\x07 \x01(\x0b\x32\x1d.cohort.v1.UnresolvedAttempts\x1a\x37\n\x15\x46\x61iluresByReasonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xb4\x01\n\x0c\x42illedCounts\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x14\n\x0csearch_units\x18\x03 \x01(\x03\x12\x17\n\x0f\x63lassifications\x18\x04 \x01(\x03\x12\x0e\n\x06images\x18\x05 \x01(\x03\x12\x14\n\x0cimage_tokens\x18\x06 \x01(\x03\x12\x13\n\x0btext_tokens\x18\x07 \x01(\x03\x12\r\n\x05pages\x18\x08 \x01(\x03\"\x84\x01\n\x12UnresolvedAttempts\x12\x0c\n\x04open\x18\x01 \x01(\x03\x12#\n\topen_hold\x18\x02 \x01(\x0b\x32\x10.cohort.v1.Money\x12\x11\n\tforfeited\x18\x03 \x01(\x03\x12(\n\x0e\x66orfeited_hold\x18\x04 \x01(\x0b\x32\x10.cohort.v1.Money\"\xa1\x02\n\x05Terms\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x11\n\tendpoints\x18\x02 \x03(\t\x12%\n\x06models\x18\x03 \x03(\x0b\x32\x15.cohort.v1.ModelTerms\x12\x1b\n\x13max_tokens_per_call\x18\x04 \x01(\x05\x12&\n\x19max_input_tokens_per_call\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12&\n\x0c\x64\x61ily_budget\x18\x06 \x01(\x0b\x32\x10.cohort.v1.Money\x12\x1a\n\x12price_book_version\x18\x07 \x01(\t\x12)\n\x0brate_limits\x18\x08 \x03(\x0b\x32\x14.cohort.v1.RateLimitB\x1c\n\x1a_max_input_tokens_per_call\"S\n\nModelTerms\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12$\n\x06prices\x18\x03 \x03(\x0b\x32\x14.cohort.v1.UnitPrice\"I\n\tUnitPrice\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x1f\n\x05price\x18\x03 \x01(\x0b\x32\x10.cohort.v1.Money*\xd7\x01\n\x0eUsageDimension\x12\x1f\n\x1bUSAGE_DIMENSION_UNSPECIFIED\x10\x00\x12\x18\n\x14USAGE_DIMENSION_TEAM\x10\x01\x12\x1c\n\x18USAGE_DIMENSION_ENDPOINT\x10\x02\x12\x19\n\x15USAGE_DIMENSION_MODEL\x10\x03\x12\x1e\n\x1aUSAGE_DIMENSION_ACCESS_KEY\x10\x04\x12\x18\n\x14USAGE_DIMENSION_HOUR\x10\x05\x12\x17\n\x13USAGE_DIMENSION_DAY\x10\x06\x42\x46\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,26 +38,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\tcohort.v1P\001Z\022cohort/v1;cohortv1\252\002\tCohort.V1\312\002\tCohort\\V1\352\002\nCohort::V1'
   _globals['_USAGEFIGURES_FAILURESBYREASONENTRY']._loaded_options = None
   _globals['_USAGEFIGURES_FAILURESBYREASONENTRY']._serialized_options = b'8\001'
-  _globals['_USAGEDIMENSION']._serialized_start=1912
-  _globals['_USAGEDIMENSION']._serialized_end=2127
-  _globals['_GETUSAGEREQUEST']._serialized_start=121
-  _globals['_GETUSAGEREQUEST']._serialized_end=349
-  _globals['_GETUSAGERESPONSE']._serialized_start=352
-  _globals['_GETUSAGERESPONSE']._serialized_end=633
-  _globals['_USAGEROW']._serialized_start=636
-  _globals['_USAGEROW']._serialized_end=852
-  _globals['_USAGEFIGURES']._serialized_start=855
-  _globals['_USAGEFIGURES']._serialized_end=1182
-  _globals['_USAGEFIGURES_FAILURESBYREASONENTRY']._serialized_start=1127
-  _globals['_USAGEFIGURES_FAILURESBYREASONENTRY']._serialized_end=1182
-  _globals['_BILLEDCOUNTS']._serialized_start=1185
-  _globals['_BILLEDCOUNTS']._serialized_end=1365
-  _globals['_UNRESOLVEDATTEMPTS']._serialized_start=1368
-  _globals['_UNRESOLVEDATTEMPTS']._serialized_end=1500
-  _globals['_TERMS']._serialized_start=1503
-  _globals['_TERMS']._serialized_end=1749
-  _globals['_MODELTERMS']._serialized_start=1751
-  _globals['_MODELTERMS']._serialized_end=1834
-  _globals['_UNITPRICE']._serialized_start=1836
-  _globals['_UNITPRICE']._serialized_end=1909
+  _globals['_USAGEDIMENSION']._serialized_start=1983
+  _globals['_USAGEDIMENSION']._serialized_end=2198
+  _globals['_GETUSAGEREQUEST']._serialized_start=149
+  _globals['_GETUSAGEREQUEST']._serialized_end=377
+  _globals['_GETUSAGERESPONSE']._serialized_start=380
+  _globals['_GETUSAGERESPONSE']._serialized_end=661
+  _globals['_USAGEROW']._serialized_start=664
+  _globals['_USAGEROW']._serialized_end=880
+  _globals['_USAGEFIGURES']._serialized_start=883
+  _globals['_USAGEFIGURES']._serialized_end=1210
+  _globals['_USAGEFIGURES_FAILURESBYREASONENTRY']._serialized_start=1155
+  _globals['_USAGEFIGURES_FAILURESBYREASONENTRY']._serialized_end=1210
+  _globals['_BILLEDCOUNTS']._serialized_start=1213
+  _globals['_BILLEDCOUNTS']._serialized_end=1393
+  _globals['_UNRESOLVEDATTEMPTS']._serialized_start=1396
+  _globals['_UNRESOLVEDATTEMPTS']._serialized_end=1528
+  _globals['_TERMS']._serialized_start=1531
+  _globals['_TERMS']._serialized_end=1820
+  _globals['_MODELTERMS']._serialized_start=1822
+  _globals['_MODELTERMS']._serialized_end=1905
+  _globals['_UNITPRICE']._serialized_start=1907
+  _globals['_UNITPRICE']._serialized_end=1980
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ Figures come from the records of calls, in one transaction with them: they are e
 """
 
 from cohort.v1 import budget_pb2 as _budget_pb2
+from cohort.v1 import rate_limit_pb2 as _rate_limit_pb2
 from cohort.v1 import usage_pb2 as _usage_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -423,6 +424,7 @@ class Terms(_message.Message):
     MAX_INPUT_TOKENS_PER_CALL_FIELD_NUMBER: _builtins.int
     DAILY_BUDGET_FIELD_NUMBER: _builtins.int
     PRICE_BOOK_VERSION_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     """Output only. The team."""
     max_tokens_per_call: _builtins.int
@@ -445,6 +447,10 @@ class Terms(_message.Message):
     def daily_budget(self) -> _usage_pb2.Money:
         """Output only. What the team may spend in a day."""
 
+    @_builtins.property
+    def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[_rate_limit_pb2.RateLimit]:
+        """Output only. How often and how much at once it may call, each with what is left. What is not limited is absent."""
+
     def __init__(
         self,
         *,
@@ -455,10 +461,11 @@ class Terms(_message.Message):
         max_input_tokens_per_call: _builtins.int | None = ...,
         daily_budget: _usage_pb2.Money | None = ...,
         price_book_version: _builtins.str = ...,
+        rate_limits: _abc.Iterable[_rate_limit_pb2.RateLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_input_tokens_per_call", b"_max_input_tokens_per_call", "daily_budget", b"daily_budget", "max_input_tokens_per_call", b"max_input_tokens_per_call"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_input_tokens_per_call", b"_max_input_tokens_per_call", "daily_budget", b"daily_budget", "endpoints", b"endpoints", "max_input_tokens_per_call", b"max_input_tokens_per_call", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "price_book_version", b"price_book_version", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_input_tokens_per_call", b"_max_input_tokens_per_call", "daily_budget", b"daily_budget", "endpoints", b"endpoints", "max_input_tokens_per_call", b"max_input_tokens_per_call", "max_tokens_per_call", b"max_tokens_per_call", "models", b"models", "price_book_version", b"price_book_version", "rate_limits", b"rate_limits", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_input_tokens_per_call: _TypeAlias = _typing.Literal["max_input_tokens_per_call"]  # noqa: Y015
     _WhichOneofArgType__max_input_tokens_per_call: _TypeAlias = _typing.Literal["_max_input_tokens_per_call", b"_max_input_tokens_per_call"]  # noqa: Y015

@@ -4,6 +4,7 @@ isort:skip_file
 Teams: who may use what, and how it stands with their budget and their Cohere key."""
 
 from cohort.v1 import budget_pb2 as _budget_pb2
+from cohort.v1 import rate_limit_pb2 as _rate_limit_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -59,8 +60,12 @@ class Team(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
     COHERE_KEY_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
+    WAITING_CALLS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Its name."""
+    waiting_calls: _builtins.int
+    """Output only. Its calls that wait for their turn towards Cohere on the replica that answers."""
     @_builtins.property
     def policy(self) -> Global___TeamPolicy:
         """Output only. What it may use."""
@@ -73,6 +78,10 @@ class Team(_message.Message):
     def cohere_key(self) -> Global___CohereKeyHealth:
         """Output only. How it stands with its Cohere key."""
 
+    @_builtins.property
+    def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[_rate_limit_pb2.RateLimit]:
+        """Output only. How often and how much at once it may call, each with what is left. What is not limited is absent."""
+
     def __init__(
         self,
         *,
@@ -80,10 +89,12 @@ class Team(_message.Message):
         policy: Global___TeamPolicy | None = ...,
         budget: _budget_pb2.Budget | None = ...,
         cohere_key: Global___CohereKeyHealth | None = ...,
+        rate_limits: _abc.Iterable[_rate_limit_pb2.RateLimit] | None = ...,
+        waiting_calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "cohere_key", b"cohere_key", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "cohere_key", b"cohere_key", "name", b"name", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "cohere_key", b"cohere_key", "name", b"name", "policy", b"policy", "rate_limits", b"rate_limits", "waiting_calls", b"waiting_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
