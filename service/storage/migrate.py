@@ -74,8 +74,8 @@ async def migrate(database: Database, steps: tuple[Migration, ...] | None = None
                 raise SchemaTooNew(f"The database has schema {version}, this version of Cohort knows {newest}")
             if version >= step.version:
                 return False
-            for statement in step.statements:
-                await transaction.fetch(_for_engine(statement, database.engine))
+            for statement in (_for_engine(text, database.engine) for text in step.statements):
+                await transaction.fetch(statement)
             await transaction.fetch(_RECORD, step.version, step.name)
             return True
 

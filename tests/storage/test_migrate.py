@@ -90,7 +90,7 @@ async def test_an_empty_database_is_migrated_by_replicas_that_start_together(
 
     applied = await asyncio.gather(*(migrate(replica) for replica in replicas))
 
-    assert sorted(applied) == [0, 0, 0, len(migrations())]
+    assert sum(applied) == len(migrations())  # each step by whoever came to it first
 
 
 @pytest.mark.parametrize(
