@@ -64,3 +64,7 @@ class UpstreamError(Exception):
 
 class SecretMissing(Exception):
     """The source of a Cohere key holds none, or holds what cannot be a key. Says which source, never the value."""
+
+
+class SourceUnavailable(Exception):
+    """The source of a Cohere key cannot be reached, or refuses to be read. Says which source and why, never a value."""
