@@ -51,9 +51,7 @@ class Vendor(NamedTuple):
 
 
 VENDORS = (
-    Vendor("sk-ant-", "an Anthropic key"),
-    Vendor("sk-or-", "an OpenRouter key"),
-    Vendor("sk-", "an OpenAI key"),
+    Vendor("sk-", "a key of another vendor of models"),
     Vendor("AIza", "a Google key", 39),
     Vendor("hf_", "a Hugging Face token"),
     Vendor("gsk_", "a Groq key"),
@@ -66,7 +64,7 @@ VENDORS = (
     Vendor("hvs.", "a Vault token"),
     Vendor("cohort_", "an access key of Cohort's, which is for its callers"),
 )
-"""The longer of two prefixes stands first."""
+"""No two of them fit one value."""
 
 _Finding: TypeAlias = tuple[FlawKind, str, str]
 _QUOTES = "\"'`“”‘’«»"  # noqa: RUF001 (as word processors write them)
