@@ -34,6 +34,7 @@ from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
+from service.key_watch import watching_keys
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
 from service.servicers.exchange import Exchange
@@ -91,6 +92,9 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
         stack.callback(log_stream.flush)
         health = Health(SERVICES)
         reloader, kept, authentic = await _opened(loaded, metrics, health, stack)
+        await stack.enter_async_context(
+            watching_keys(loaded.config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics)
+        )
         chain, drain, server = await _wired(reloader, kept, authentic, metrics, log.CallLog(log_stream), stack)
         await health.open(server)
         port, mtls_port = ports.bind(server, loaded, authentic.trust_domains)

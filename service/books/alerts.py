@@ -11,7 +11,7 @@ from service.recordable import recordable
 
 Kind: TypeAlias = Literal[
     "call_cost", "budget_80", "budget_100", "refused_credentials", "forged_credentials", "forfeited_share", "overrun",
-    "checkpoint", "disk",
+    "checkpoint", "disk", "cohere_key_refused",
 ]  # fmt: skip
 
 BURST = 100
@@ -75,6 +75,10 @@ class Alerts:
         self._raised("forged_credentials", "")
         named = [recordable(each) for each in ids[:FORGED_IDS_MAX]]
         _log.error("alert", alert="forged_credentials", team="", credential_ids=named, count=len(ids))
+
+    def key_refused(self, team: str, version: int, refusal: str, endpoint: str) -> None:
+        """Cohere refuses a team's key, and there is no other: somebody has to act."""
+        self._raise("cohere_key_refused", team, key_version=version, refusal=refusal, endpoint=endpoint)
 
     def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
         """Something beside the calls does not work."""
