@@ -175,5 +175,6 @@ async def cohort(
                 f"127.0.0.1:{service.port}", options=[("grpc.max_receive_message_length", -1)]
             ) as channel,
         ):
+            sandbox.state.requests.clear()  # of the check of the key at the start
             names = {"narrow": narrow_key, "expired": expired_key, "admin": admin_key}
             yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)
