@@ -9,6 +9,7 @@ A step that is not allowed any more raises `Overtaken`: somebody else was faster
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from service.books.errors import BooksError, RotationUnderWay
 from service.rotation.history import OPEN, Cause, History, Rotation, State, Version
 
 AUTOMATIC = "cohort"
@@ -17,16 +18,8 @@ LEASE_US = 10_000_000
 """How long others leave a rotation to who works on it. A check by Cohere, and a probe, end well within it."""
 
 
-class Overtaken(Exception):
+class Overtaken(BooksError):
     """The step is not allowed, or not any more."""
-
-
-class UnderWay(Exception):
-    """Another rotation has begun that somebody asked for."""
-
-    def __init__(self, rotation: Rotation) -> None:
-        self.rotation = rotation
-        super().__init__(rotation.id)
 
 
 class Found(NamedTuple):
@@ -72,12 +65,12 @@ def stage(history: History, found: Found, asked: Asked, now_us: int) -> Change:
     """Begins a rotation to a value. One under way for which nobody asked makes room.
 
     Raises:
-        UnderWay: For the one under way somebody asked.
+        RotationUnderWay: For the one under way somebody asked.
     """
     notices: list[dict[str, Any]] = []
     if (under_way := history.open) is not None:
         if under_way.started_by != AUTOMATIC:
-            raise UnderWay(under_way)
+            raise RotationUnderWay(history.team, under_way.id)
         message = "another version was put into the source, or given, before this one was checked"
         history, notices = _failed(history, under_way, Cause.SUPERSEDED, message, now_us)
     version = _new(history, found, State.STAGED, now_us)

@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Protocol
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from service.books.errors import RotationUnderWay
 from service.rotation import machine
 from service.rotation.deciding import due
 from service.rotation.history import Cause, History, State
-from service.rotation.machine import LEASE_US, Asked, Change, Found, Overtaken, UnderWay
+from service.rotation.machine import LEASE_US, Asked, Change, Found, Overtaken
 
 START_US = 1_795_039_000_000_000
 CALL_US_MAX = 1_000_000_000
@@ -44,7 +45,7 @@ class Keeper(Protocol):
         """Makes a step of `machine`, *arguments* without the history and the time; the notices.
 
         Raises:
-            Overtaken, UnderWay: As the step.
+            Overtaken, RotationUnderWay: As the step.
         """
 
     @property
@@ -219,7 +220,7 @@ class KeyHistoryMachine(RuleBasedStateMachine):
         before = self.keeper.history
         try:
             notices = self.keeper.apply(name, *arguments)
-        except (Overtaken, UnderWay) as refused:
+        except (Overtaken, RotationUnderWay) as refused:
             assert self.keeper.history == before
             self.counts[type(refused).__name__] += 1
             return False

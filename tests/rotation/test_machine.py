@@ -4,9 +4,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from service.books.errors import RotationUnderWay
 from service.rotation import machine
 from service.rotation.history import Cause, History, State
-from service.rotation.machine import LEASE_US, Asked, Found, Overtaken, UnderWay
+from service.rotation.machine import LEASE_US, Asked, Found, Overtaken
 from tests.rotation.key_history import CALL_US_MAX, START_US, KeyHistoryMachine
 
 DAY_US = 86_400_000_000
@@ -27,7 +28,7 @@ def explore(histories: int, steps: int) -> None:
     print(dict(KeyHistoryMachine.counts.most_common()))
     assert KeyHistoryMachine.counts.keys() == {
         "adopt", "stage", "refuse", "claim", "verify", "make_current", "fail", "roll_back", "retire", "destroy",
-        "Overtaken", "UnderWay",
+        "Overtaken", "RotationUnderWay",
     }  # fmt: skip
 
 
@@ -106,9 +107,9 @@ def test_a_later_rotation_retires_the_previous_of_the_one_before() -> None:
 def test_who_asked_keeps_others_from_beginning_another_rotation() -> None:
     history = machine.stage(adopted(), NEW, asked(1), START_US).history
 
-    with pytest.raises(UnderWay) as refused:
+    with pytest.raises(RotationUnderWay) as refused:
         machine.stage(history, Found(b"other", "file:key"), asked(2), START_US + 1)
-    assert refused.value.rotation.id == "rotation1"
+    assert refused.value.rotation_id == "rotation1"
 
 
 def test_what_nobody_asked_for_makes_room() -> None:
