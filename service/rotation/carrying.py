@@ -5,14 +5,16 @@ Whoever holds the lease does; every step may be the last that a replica makes, a
 
 import asyncio
 
+import structlog
+
 from clients.cohere_key import CohereKey
 from clients.secrets.key_source import Secret
-from service.books.errors import BooksUnavailable
+from service.books.errors import BooksError, BooksUnavailable
 from service.rotation import machine
 from service.rotation.held import CannotOpen
 from service.rotation.held_keys import KIND, HeldKeys
 from service.rotation.history import SAYS_NOTHING, Cause, History, Rotation, State, Version
-from service.rotation.machine import Change
+from service.rotation.machine import LEASE_US, Change
 from service.rotation.parts import Checked, Checker, Probe
 from service.rotation.replica import Replica
 from service.rotation.team_keys import TeamKeys
@@ -23,6 +25,8 @@ GIVEN_UP_AFTER_US = 30_000_000
 
 _OTHER = "it is of another organization ({}) than version {} ({}): somebody else would pay"
 _OTHER_VALUE = "the source holds another value than when the rotation began"
+
+_log = structlog.get_logger()
 
 
 class Carrier:
@@ -47,6 +51,13 @@ class Carrier:
         Raises:
             BooksError: The database does not answer; whoever is left goes on when the lease is over.
         """
+        keeping = asyncio.create_task(self._keep(keys, rotation_id))
+        try:
+            await self._carry(keys, rotation_id)
+        finally:
+            keeping.cancel()
+
+    async def _carry(self, keys: TeamKeys, rotation_id: str) -> None:
         name = self._replica.name
         while True:
             rotation = keys.history.rotation(rotation_id)
@@ -96,6 +107,19 @@ class Carrier:
             number, organization_id = current.version, found.organization_id
             await self._replica.step(keys, lambda history, _: machine.learn(history, number, organization_id))
 
+    async def _keep(self, keys: TeamKeys, rotation_id: str) -> None:
+        """Keeps the lease while the work goes on, however long Cohere takes."""
+        name = self._replica.name
+        held = True
+        while held:
+            await asyncio.sleep(LEASE_US / 3e6)
+            try:
+                held = await self._replica.step(
+                    keys, lambda history, now_us: machine.claim(history, rotation_id, name, now_us)
+                )
+            except BooksError as error:
+                _log.warning("lease of a rotation not kept", rotation=rotation_id, problem=str(error))
+
     async def _current(self, keys: TeamKeys) -> Version | None:
         await self.learn(keys)
         return keys.history.current
@@ -114,7 +138,6 @@ class Carrier:
                 lambda history, now_us: machine.verify(history, rotation_id, name, found.organization_id, now_us),
             )
         elif cause in SAYS_NOTHING - {Cause.SUPERSEDED} and not self._is_late(rotation):
-            await self._replica.step(keys, lambda history, now_us: machine.claim(history, rotation_id, name, now_us))
             await asyncio.sleep(AGAIN_AFTER_S)
         else:
 

@@ -1,7 +1,6 @@
 """Keeps this replica's keys up to date: follows the rows, reads the sources, and does what is due."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Coroutine
 
@@ -56,7 +55,7 @@ class Follower:
             BooksUnavailable: The database does not answer.
         """
         await self._replica.refresh()
-        looks = [asyncio.create_task(self._look(keys)) for keys in self._replica.teams]
+        looks = [asyncio.create_task(self._done(self._rotations.look(keys))) for keys in self._replica.teams]
         if looks:
             await asyncio.wait(looks, timeout=START_WAIT_S)
         self._tasks.update(looks)
@@ -101,7 +100,7 @@ class Follower:
                 self._look_at_s[keys.team] = now_s
         if now_s >= self._look_at_s.get(keys.team, 0.0):
             self._look_at_s[keys.team] = now_s + self._pause(keys)
-            self._begin(self._look(keys))
+            self._begin(self._rotations.look(keys))
         if current is not None and not current.organization_id and now_s >= self._learn_at_s.get(keys.team, 0.0):
             self._learn_at_s[keys.team] = now_s + LEARN_AGAIN_S
             self._begin(self._carrier.learn(keys))
@@ -115,9 +114,6 @@ class Follower:
             return self._refresh_s * random.uniform(0.9, 1.0)  # noqa: S311 (replicas are to be apart, no secret)
         self._pause_s[keys.team] = pause_s * 2
         return pause_s
-
-    async def _look(self, keys: TeamKeys) -> None:
-        await self._rotations.look(keys)
 
     async def _do(self, keys: TeamKeys, due: deciding.Due) -> None:
         if due.to is State.RETIRED:

@@ -15,7 +15,7 @@ from service.rotation.history import OPEN, Cause, History, Rotation, State, Vers
 AUTOMATIC = "cohort"
 """Who starts a rotation for which nobody asked: a source was found changed."""
 LEASE_US = 10_000_000
-"""How long others leave a rotation to who works on it. A check by Cohere, and a probe, end well within it."""
+"""How long others leave a rotation to who works on it, from when they last said that they do."""
 
 
 class Overtaken(BooksError):

@@ -4,6 +4,7 @@ A rotation that has begun goes on whether its caller waits or not.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,12 +13,12 @@ import structlog
 from clients.secrets.key_source import Secret
 from service.books.errors import BooksError, RotationUnderWay, TeamUnknown
 from service.identity.base62 import random_base62
-from service.rotation import machine, rows, steps
+from service.rotation import machine, steps
 from service.rotation.carrying import Carrier
 from service.rotation.deciding import News, news
-from service.rotation.held_keys import HeldKeys
+from service.rotation.held_keys import KIND, HeldKeys
 from service.rotation.history import Cause, History, Rotation, State, Version
-from service.rotation.machine import AUTOMATIC, Asked, Change, Found, Overtaken
+from service.rotation.machine import AUTOMATIC, Asked, Change, Found
 from service.rotation.parts import Checked
 from service.rotation.replica import Replica
 from service.rotation.team_keys import TeamKeys
@@ -213,7 +214,7 @@ class Rotations:
         return under_way if version is not None and version.fingerprint == found.fingerprint else None
 
     async def _begin(self, keys: TeamKeys, found: Found, value: Secret, asked: Asked) -> Rotation:
-        is_held = keys.way.source.kind == "held"
+        is_held = keys.way.source.kind == KIND
         seal = self._held.sealing(keys.team, value.reveal()) if is_held else None
         rotation = await self._replica.begin(keys, steps.begin(keys.team, found, asked, seal))
         if rotation.id == asked.id:
@@ -251,14 +252,15 @@ class Rotations:
 
     async def _seen_through(self, keys: TeamKeys, rotation: Rotation) -> None:
         """Waits until a rotation is in use, or over; here it is carried by a task of its own."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (known := keys.history.rotation(rotation.id)) is not None and known.is_open:
-                task = self._tasks.get(rotation.id)
-                if task is None:
-                    await asyncio.sleep(POLL_S)
-                    await self._replica.refresh()
-                else:
-                    await asyncio.wait({task})
+        with contextlib.suppress(TimeoutError):  # it is told as it stands
+            async with asyncio.timeout(PATIENCE_S):
+                while (known := keys.history.rotation(rotation.id)) is not None and known.is_open:
+                    task = self._tasks.get(rotation.id)
+                    if task is None:
+                        await asyncio.sleep(POLL_S)
+                        await self._replica.refresh()
+                    else:
+                        await asyncio.wait({task})
 
     def _tell_if_refused(self, keys: TeamKeys, found: Found) -> None:
         """Tells operators why what lies in the source is not in use."""
