@@ -6,25 +6,32 @@ from collections.abc import Sequence
 from yarl import URL
 
 from clients.codec.embed import FloatsAs
-from clients.cohere_key import KeyRing
+from clients.key_reader import KeyReader
+from clients.key_ring import KeyRing
 from clients.slot import Slot
 
 
 class TeamClient:
     """The outbound side of one team."""
 
-    def __init__(self, team: str, base_url: URL, keys: KeyRing) -> None:
+    def __init__(self, team: str, base_url: URL, keys: KeyRing, reader: KeyReader) -> None:
         self.team = team
         self.base_url = base_url
         self.keys = keys
+        self.reader = reader
 
-    async def slot(self) -> Slot:
+    async def slot(self, endpoint: str) -> Slot:
         """Grants leave for one attempt.
 
+        Args:
+            endpoint: What the attempt calls.
+
         Raises:
-            UpstreamError: COHERE_KEY_MISSING.
+            UpstreamError: COHERE_KEY_MISSING; or COHERE_KEY_REJECTED, COHERE_BILLING, COHERE_KEY_FORBIDDEN, if Cohere
+                has refused others.
         """
-        return Slot(self.keys.current(), self.base_url)
+        leave = await self.keys.leave(endpoint)
+        return Slot(leave.key, self.base_url, begun_s=leave.begun_s, trial=leave.trial)
 
 
 class FloatTrust:

@@ -47,8 +47,8 @@ class Reloader:
     def renew_keys(self) -> None:
         """Reads every team's Cohere key from its source again."""
         for client in self.snapshot.clients.values():
-            if client.keys.renew():
-                _log.info("cohere key changed", team=client.team, key_version=client.keys.current().version)
+            if client.reader.renew() and (key := client.keys.in_use) is not None:
+                _log.info("cohere key changed", team=client.team, key_version=key.version)
             elif client.keys.problem:
                 _log.error("cohere key not readable", team=client.team, problem=client.keys.problem)
 
@@ -63,7 +63,7 @@ class Reloader:
 
     def key_files(self) -> list[Path]:
         """The files that hold Cohere keys now."""
-        paths = (client.keys.source.path for client in self.snapshot.clients.values())
+        paths = (client.reader.source.path for client in self.snapshot.clients.values())
         return [path for path in paths if path is not None]
 
 

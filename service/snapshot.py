@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 from yarl import URL
 
-from clients.cohere_key import KeyRing
 from clients.errors import SecretMissing
+from clients.key_reader import KeyReader
+from clients.key_ring import KeyRing
 from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
@@ -184,9 +185,9 @@ def _budget(team: TeamConfig) -> BudgetTerms:
 def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:
     source = loaded.secret(team.cohere_key)
     known = before.clients.get(name) if before else None
-    if known is not None and known.keys.source.reference == source.reference:
-        keys = known.keys
-        keys.renew()
-    else:
-        keys = KeyRing(source)
-    return TeamClient(name, URL(team.base_url or loaded.config.cohere.base_url), keys)
+    base_url = URL(team.base_url or loaded.config.cohere.base_url)
+    if known is not None and known.reader.source.reference == source.reference:
+        known.reader.renew()
+        return TeamClient(name, base_url, known.keys, known.reader)
+    keys = KeyRing()
+    return TeamClient(name, base_url, keys, KeyReader(source, keys))

@@ -141,7 +141,7 @@ def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
     warnings = []
     teams_by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name, client in sorted(snapshot.clients.items()):
-        source = client.keys.source
+        source = client.reader.source
         try:
             identity = source.read()
         except SecretMissing as missing:
