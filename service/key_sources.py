@@ -100,9 +100,7 @@ class KeySources:
 
         ca_file = None if config.ca_file is None else self._stores.path(config.ca_file)
         login = self._vault_login(config)
-        vault = Vault(
-            config.address, login, mount=config.mount, namespace=config.namespace, ca_file=ca_file
-        )
+        vault = Vault(config.address, login, mount=config.mount, namespace=config.namespace, ca_file=ca_file)
         self._closing.push_async_callback(vault.close)
         return lambda reference: VaultKeySource(reference, vault)
 

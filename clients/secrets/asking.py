@@ -8,7 +8,7 @@ import orjson
 
 from clients.errors import SecretMissing, SourceUnavailable
 from clients.secrets.reference import Reference
-from clients.secrets.source import SecretSource, require_content
+from clients.secrets.source import require_content
 
 CONNECT_S_MAX, READ_S_MAX = 3.0, 5.0
 """What a client may wait for a connection, and for an answer. It is asked once: the next refresh is the retry."""
@@ -83,13 +83,16 @@ def field_of(reference: Reference, held: object, problem: SecretMissing) -> str:
     return value
 
 
-def credential_of(source: SecretSource) -> str:
+def credential_of(read: Callable[[], str]) -> str:
     """What we show to a source before we may ask it.
+
+    Args:
+        read: Reads it from its own `SecretSource`.
 
     Raises:
         SourceUnavailable: It cannot be read; the Cohere key behind it is not missing for that.
     """
     try:
-        return source.read()
+        return read()
     except SecretMissing as missing:
         raise SourceUnavailable(f"what to ask with: {missing}") from None

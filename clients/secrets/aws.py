@@ -93,7 +93,9 @@ class AwsSecrets:
                 keys: dict[str, str] = {}
                 if self._credentials is not None:
                     names = ("aws_access_key_id", "aws_secret_access_key")
-                    keys = dict(zip(names, map(credential_of, self._credentials), strict=True))
+                    keys = {
+                        name: credential_of(source.read) for name, source in zip(names, self._credentials, strict=True)
+                    }
                 self._client = boto3.session.Session().client(
                     "secretsmanager", region_name=self._region, endpoint_url=self._endpoint, config=_CONFIG, **keys
                 )

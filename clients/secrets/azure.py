@@ -40,20 +40,18 @@ Identity = Callable[[Options], AsyncTokenCredential]
 
 def workload_identity(client_id: str | None) -> Identity:
     """The pod's service account, as its webhook has set it up."""
-    named = {} if client_id is None else {"client_id": client_id}
-    return lambda options: WorkloadIdentityCredential(**named, **options)
+    return lambda options: WorkloadIdentityCredential(client_id=client_id, **options)
 
 
 def managed_identity(client_id: str | None) -> Identity:
     """The machine's identity; of several, the one that is named."""
-    named = {} if client_id is None else {"client_id": client_id}
-    return lambda options: ManagedIdentityCredential(**named, **options)
+    return lambda options: ManagedIdentityCredential(client_id=client_id, **options)
 
 
 def client_secret(tenant_id: str, client_id: str, secret: SecretSource, authority: str | None) -> Identity:
     """An application with a secret."""
     place = {} if authority is None else {"authority": authority}
-    return lambda options: ClientSecretCredential(tenant_id, client_id, credential_of(secret), **place, **options)
+    return lambda options: ClientSecretCredential(tenant_id, client_id, credential_of(secret.read), **place, **options)
 
 
 class AzureVault:

@@ -1,7 +1,7 @@
 """`gcp-sm:NAME`: a key in Google Cloud's Secret Manager, through its asynchronous client."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import google.auth
 import grpc.aio
@@ -80,7 +80,7 @@ class GcpSecrets:
     async def close(self) -> None:
         """Lets go of its connections."""
         if self._client is not None:
-            await self._client.transport.close()
+            await self._client.transport.close()  # type: ignore[no-untyped-call]
 
     async def _newest(self, reference: Reference) -> Secret:
         try:
@@ -136,9 +136,15 @@ class GcpSecrets:
 
     def _credentials(self) -> Credentials:
         if self._service_account_key is None:
-            return google.auth.default(scopes=_SCOPES)[0]  # type: ignore[no-any-return]
-        key = orjson.loads(self._service_account_key.read_block())
-        return service_account.Credentials.from_service_account_info(key, scopes=_SCOPES)  # type: ignore[no-any-return]
+            return google.auth.default(scopes=_SCOPES)[0]
+        key = credential_of(self._service_account_key.read_block)
+        try:
+            made = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+                orjson.loads(key), scopes=_SCOPES
+            )
+        except (ValueError, GoogleAuthError):
+            raise SourceUnavailable("what to ask with: no JSON key of a service account") from None
+        return cast("Credentials", made)
 
 
 class GcpKeySource:

@@ -57,7 +57,7 @@ class TokenLogin:
 
     def __call__(self, client: hvac.Client) -> Lease:
         """See `Login`."""
-        client.token = credential_of(self._token)
+        client.token = credential_of(self._token.read)
         try:
             data = client.auth.token.lookup_self()["data"]
         except hvac.exceptions.Forbidden:
@@ -75,7 +75,7 @@ class AppRoleLogin:
 
     def __call__(self, client: hvac.Client) -> Lease:
         """See `Login`."""
-        secret_id = credential_of(self._secret_id)
+        secret_id = credential_of(self._secret_id.read)
         try:
             answer = client.auth.approle.login(self._role_id, secret_id, mount_point=self._mount)
         except _REFUSALS:

@@ -15,8 +15,10 @@ _SECTIONS = {"vault": "vault", "aws-sm": "aws", "gcp-sm": "gcp", "azure-kv": "az
 """Kind of a reference → which section of [secrets] says how its store is reached."""
 _ENV_AND_FILE = {"env", "file"}
 _NEEDED = {
-    "vault": {"token": ("token",), "approle": ("role_id", "secret_id"), "kubernetes": ("role",)},
-    "azure": {"client-secret": ("tenant_id", "client_id", "client_secret")},
+    ("vault", "token"): ("token",),
+    ("vault", "approle"): ("role_id", "secret_id"),
+    ("vault", "kubernetes"): ("role",),
+    ("azure", "client-secret"): ("tenant_id", "client_id", "client_secret"),
 }
 """What each way to log in needs."""
 
@@ -27,12 +29,10 @@ def source_problems(document: dict[str, Any]) -> Iterator[str]:
     for name, team in table_of(document, "teams").items():
         if isinstance(team, dict):
             yield from _key_problems(f"teams.{name}", team, secrets)
-    for section, ways in _NEEDED.items():
+    for (section, auth), settings in _NEEDED.items():
         store = table_of(secrets, section)
-        auth = store.get("auth")
-        for setting in ways.get(auth, ()) if isinstance(auth, str) else ():
-            if setting not in store:
-                yield f'secrets.{section}.{setting}: auth = "{auth}" needs it'
+        missing = [setting for setting in settings if store.get("auth") == auth and setting not in store]
+        yield from (f'secrets.{section}.{setting}: auth = "{auth}" needs it' for setting in missing)
     aws = table_of(secrets, "aws")
     if ("access_key_id" in aws) != ("secret_access_key" in aws):
         yield "secrets.aws: access_key_id and secret_access_key need each other"
