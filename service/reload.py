@@ -69,7 +69,7 @@ class Reloader:
 
 def _require_no_restart(before: Config, after: Config) -> None:
     def fixed(one: Config) -> dict[str, object]:
-        cohere = one.cohere.model_dump(exclude={"base_url"})
+        cohere = one.cohere.model_dump(exclude={"base_url", "vaults", "sandbox"})
         return {
             "server": one.server,
             "metrics": one.metrics,
@@ -80,6 +80,7 @@ def _require_no_restart(before: Config, after: Config) -> None:
             "books.ballast_mib": one.books.ballast_mib,
             "books.strict": one.books.strict,
             "audit": one.audit,
+            "secrets": one.secrets,
         }
 
     old, new = fixed(before), fixed(after)
