@@ -70,27 +70,28 @@ class Carrier:
             else:
                 await self._check(keys, rotation)
 
-    async def judge(self, keys: TeamKeys, value: str, probe_by: str | None) -> Checked:
+    async def judge(self, keys: TeamKeys, value: str, probe_by: str | None, version: int = 0) -> Checked:
         """Whether a value may be a team's key: Cohere takes it, it is of the same organization, and a call goes well.
 
         Args:
             keys: The team's.
             value: What is to be judged.
             probe_by: For whom a call is made with it; None: none is.
+            version: What it is, or is to be; 0 if it is to be none.
         """
         found = await self._checker.check(value, keys.way.base_url)
-        if found.cause is not None:
-            return found
         current = await self._current(keys)
+        if found.cause is not None and not (probe_by and _has_no_check(found, current)):
+            return found
         if current is not None and current.organization_id not in {"", found.organization_id}:
             message = _OTHER.format(found.organization_id or "Cohere does not say which", current.version,
                                     current.organization_id)  # fmt: skip
             return Checked(Cause.OTHER_ORGANIZATION, found.organization_id, message)
         if probe_by is not None:
-            tried = await self._probe(keys.team, CohereKey(value, 0), probe_by)
+            tried = await self._probe(keys.team, CohereKey(value, version), probe_by)
             if tried.cause is not None:
                 return tried
-        return found
+        return Checked(None, found.organization_id)
 
     async def learn(self, keys: TeamKeys) -> None:
         """Asks whose the version in use is, if nobody knows yet.
@@ -130,7 +131,8 @@ class Carrier:
         if isinstance(value, Checked):
             found = value
         else:
-            found = await self.judge(keys, value, rotation.started_by if rotation.probe else None)
+            probe_by = rotation.started_by if rotation.probe else None
+            found = await self.judge(keys, value, probe_by, rotation.version or 0)
         cause = found.cause
         if cause is None:
             await self._replica.step(
@@ -167,3 +169,11 @@ class Carrier:
 
     def _is_late(self, rotation: Rotation) -> bool:
         return self._replica.now_us() - rotation.started_at_us > GIVEN_UP_AFTER_US
+
+
+def _has_no_check(found: Checked, current: Version | None) -> bool:
+    """Whether a Cohere that says nothing of keys may be one that never does: it did not of the version in use either.
+
+    A call with the key tells then.
+    """
+    return found.cause is Cause.COHERE_UNAVAILABLE and (current is None or not current.organization_id)

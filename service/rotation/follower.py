@@ -13,6 +13,7 @@ from service.rotation.history import State
 from service.rotation.replica import Replica
 from service.rotation.rotations import Rotations
 from service.rotation.team_keys import TeamKeys
+from service.watch import Stamp, stamp_of
 
 INTERVAL_S = 1.0
 START_WAIT_S = 10.0
@@ -46,6 +47,7 @@ class Follower:
         self._pause_s: dict[str, float] = {}
         self._seen: dict[str, int | None] = {}
         self._learn_at_s: dict[str, float] = {}
+        self._stamps: dict[str, Stamp] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -78,10 +80,6 @@ class Follower:
             for keys in self._replica.teams:
                 self._tend(keys)
 
-    def look_at(self, keys: TeamKeys) -> None:
-        """Reads a team's source now, for there is news of it."""
-        self._look_at_s[keys.team] = 0.0
-
     async def close(self) -> None:
         """Gives up what is under way."""
         for task in self._tasks:
@@ -98,6 +96,10 @@ class Follower:
             self._learn_at_s[keys.team] = now_s
             if keys.lacks_a_version:
                 self._look_at_s[keys.team] = now_s
+        path = keys.way.source.path
+        if path is not None and self._stamps.get(keys.team) != (stamp := stamp_of([path])):
+            self._stamps[keys.team] = stamp
+            self._look_at_s[keys.team] = now_s
         if now_s >= self._look_at_s.get(keys.team, 0.0):
             self._look_at_s[keys.team] = now_s + self._pause(keys)
             self._begin(self._rotations.look(keys))

@@ -50,6 +50,8 @@ class TeamWay(NamedTuple):
     base_url: URL
 
 
+Failed = Callable[[str, str], object]
+"""Is told of a team, and what became of a rotation for which nobody waits."""
 Probe = Callable[[str, CohereKey, str], Awaitable[Checked]]
 """Makes the smallest call of a team with a key, paid by its budget, for somebody: (team, key, by)."""
 

@@ -5,11 +5,11 @@ A rotation that has begun goes on whether its caller waits or not.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
 
+from clients.key_shape import flaws_of
 from clients.secrets.key_source import Secret
 from service.books.errors import BooksError, RotationUnderWay, TeamUnknown
 from service.identity.base62 import random_base62
@@ -19,7 +19,7 @@ from service.rotation.deciding import News, news
 from service.rotation.held_keys import KIND, HeldKeys
 from service.rotation.history import Cause, History, Rotation, State, Version
 from service.rotation.machine import AUTOMATIC, Asked, Change, Found
-from service.rotation.parts import Checked
+from service.rotation.parts import Checked, Failed
 from service.rotation.replica import Replica
 from service.rotation.team_keys import TeamKeys
 
@@ -69,9 +69,7 @@ class Rotations:
         failed: Told of a team, and what became of a rotation for which nobody waits.
     """
 
-    def __init__(
-        self, replica: Replica, held: HeldKeys, carrier: Carrier, failed: Callable[[str, str], object]
-    ) -> None:
+    def __init__(self, replica: Replica, held: HeldKeys, carrier: Carrier, failed: Failed) -> None:
         self._replica = replica
         self._held = held
         self._carrier = carrier
@@ -138,6 +136,10 @@ class Rotations:
             found = self._found(keys, value)
             match news(keys.history, found.fingerprint, keys.read_before):
                 case News.FIRST:
+                    flaws = flaws_of(value.reveal())
+                    if flaws and flaws[0].fatal:
+                        keys.way.ring.problem = f"{found.reference}: the value {flaws[0].problem}; {flaws[0].advice}"
+                        return
                     await self._replica.step(keys, lambda history, now_us: machine.adopt(history, found, now_us))
                 case News.CHANGED:
                     if not await self._began_by_itself(keys, found, value):
