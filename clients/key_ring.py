@@ -77,7 +77,8 @@ class KeyRing:
             previous: What they fall back on.
             overlap_end_us: Until when, in microseconds since 1970; None for always.
         """
-        if current is None or self._current is None or current.version != self._current.version:
+        current, previous = self._known(current), self._known(previous)
+        if current is None or not _same(current, self._current):
             self.checked_at_us = None
         self._current, self._previous = current, previous
         self.overlap_end_us = 0 if overlap_end_us is None else overlap_end_us
@@ -199,6 +200,11 @@ class KeyRing:
         """Has the source read, once for all who ask for it meanwhile. Calls do not wait for it."""
         await asyncio.wait({self._begun_renewal()})
 
+    async def renewal_over(self) -> None:
+        """Waits for the renewal that is under way, if one is."""
+        if self._renewal is not None:
+            await asyncio.wait({self._renewal})
+
     def now_s(self) -> float:
         """The time on the ring's clock."""
         return self._clock_s()
@@ -207,6 +213,11 @@ class KeyRing:
         """Gives up what is under way."""
         if self._renewal is not None:
             self._renewal.cancel()
+
+    def _known(self, key: CohereKey | None) -> CohereKey | None:
+        """The same version as it was read first, if it is here."""
+        known = (each for each in (self._current, self._previous) if key is not None and _same(key, each))
+        return next(known, key)
 
     def _refused(self, key: CohereKey, breaker: Breaker, refusal: Refusal, endpoint: str) -> None:
         now_s = self._clock_s()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from clients.breaker import Refusal
 from clients.errors import SecretMissing
 from clients.key_check import KeyChecker
 from service.audit_keys import hmac_key_of
@@ -57,9 +56,7 @@ class KeyRotation:
             {team: TeamWay(source, clients[team].keys, clients[team].base_url) for team, source in sources.items()}
         )
         for keys in self.replica.teams:
-            ring = clients[keys.team].keys
-            ring.renew = functools.partial(self.rotations.renew, keys)
-            ring.listener = _Listener(self, keys)
+            clients[keys.team].keys.renew = functools.partial(self.rotations.renew, keys)
 
     async def start(self) -> None:
         """Takes each team's key into use as its source and the rows have it.
@@ -72,8 +69,11 @@ class KeyRotation:
             _log.info("held cohere keys sealed anew", count=resealed, kek_version=self.held.envelopes.current)
         await self.follower.start()
 
-    def survived(self, keys: TeamKeys, refused: int, survivor: int) -> None:
-        """Rolls back in a task of its own."""
+    def survived(self, team: str, refused: int, survivor: int) -> None:
+        """Rolls back, in a task of its own: Cohere refused a version in a call that the one before survived."""
+        keys = self.replica.of(team)
+        if keys is None:
+            return
         task = asyncio.create_task(self._rolled_back(keys, refused, survivor))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -91,24 +91,6 @@ class KeyRotation:
             await self.rotations.survived(keys, refused, survivor)
         except BooksError as error:  # calls go on with the one that survived; the next that does so says it again
             _log.warning("rotation not rolled back", team=keys.team, key_version=refused, problem=str(error))
-
-
-class _Listener:
-    """See `KeyListener`."""
-
-    def __init__(self, rotation: KeyRotation, keys: TeamKeys) -> None:
-        self._rotation = rotation
-        self._keys = keys
-
-    def refused(self, version: int, refusal: Refusal, endpoint: str) -> None:
-        told = {"team": self._keys.team, "key_version": version, "cohere_status": int(refusal), "endpoint": endpoint}
-        _log.warning("cohere key refused", **told)
-
-    def taken_again(self, version: int) -> None:
-        _log.info("cohere key taken again", team=self._keys.team, key_version=version)
-
-    def survived(self, refused: int, survivor: int) -> None:
-        self._rotation.survived(self._keys, refused, survivor)
 
 
 @contextlib.asynccontextmanager

@@ -35,6 +35,7 @@ from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
 from service.key_rotation import KeyRotation, key_rotation
+from service.key_watch import watching_keys
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
 from service.servicers.exchange import Exchange
@@ -169,6 +170,10 @@ async def _wired(
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
     rotation = await _rotation(reloader, kept, exchange, attempts, stack)
+    watching = watching_keys(
+        config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived
+    )
+    await stack.enter_async_context(watching)
     rotating = RotateKeyServicer(rotation.rotations, rotation.replica.fingerprints)
     add_service(server, GATEWAY, (gateway, rotating), options)
     add_service(server, ADMIN, operating(kept.books, authentic), options)

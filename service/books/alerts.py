@@ -11,7 +11,7 @@ from service.recordable import recordable
 
 Kind: TypeAlias = Literal[
     "call_cost", "budget_80", "budget_100", "refused_credentials", "forged_credentials", "forfeited_share", "overrun",
-    "checkpoint", "disk", "rotation",
+    "checkpoint", "disk", "cohere_key_refused", "cohere_key_rotation",
 ]  # fmt: skip
 
 BURST = 100
@@ -76,13 +76,17 @@ class Alerts:
         named = [recordable(each) for each in ids[:FORGED_IDS_MAX]]
         _log.error("alert", alert="forged_credentials", team="", credential_ids=named, count=len(ids))
 
+    def key_refused(self, team: str, version: int, refusal: str, endpoint: str) -> None:
+        """Cohere refuses a team's key, and there is no other: somebody has to act."""
+        self._raise("cohere_key_refused", team, key_version=version, refusal=refusal, endpoint=endpoint)
+
     def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
         """Something beside the calls does not work."""
         self._raise(kind, "", problem=problem)
 
     def rotation(self, team: str, problem: str) -> None:
         """A new version of a team's Cohere key, for which nobody waits, was not taken, or is not in use any more."""
-        self._raise("rotation", team, problem=problem)
+        self._raise("cohere_key_rotation", team, problem=problem)
 
     def _once(self, kind: Kind, team: str, resets_at_us: int, **figures: int) -> None:
         if self._told.get((team, kind), 0) < resets_at_us:  # calls of yesterday may end after the first of today

@@ -61,6 +61,17 @@ class Metrics:
         self._attempts_of = functools.cache(self._attempts.labels)
 
         self._add_books()
+        self._add_keys()
+
+    def _add_keys(self) -> None:
+        self._key_checks = Counter(
+            "cohort_cohere_key_checks", "Checks of Cohere keys by what they found.", ("team", "state"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._keys_usable = Gauge(
+            "cohort_cohere_key_usable", "1 while a team's calls can be made with its Cohere key, else 0.", ("team",),
+            registry=self.registry,
+        )  # fmt: skip
 
     def _add_books(self) -> None:
         self._alerts = Counter(
@@ -102,6 +113,18 @@ class Metrics:
     def alert_raised(self, kind: str, team: str) -> None:
         """Something happened that somebody should look at."""
         self._alerts.labels(kind, team).inc()
+
+    def key_checked(self, team: str, state: str) -> None:
+        """Cohere was asked about a team's key, or could not be."""
+        self._key_checks.labels(team, state).inc()
+
+    def key_usable(self, team: str, usable: bool) -> None:  # noqa: FBT001 (what the gauge says)
+        """Whether a team's calls can be made."""
+        self._keys_usable.labels(team).set(usable)
+
+    def key_gone(self, team: str) -> None:
+        """There is no such team any more."""
+        self._keys_usable.remove(team)
 
     def drained(self, outcome: Outcome) -> None:
         """A detached attempt ended."""
