@@ -20,7 +20,9 @@ from clients.secrets.asking import (
     Problem,
     asked,
     field_of,
+    silence,
     unreachable,
+    version_of,
 )
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
@@ -52,6 +54,7 @@ class Vault:
         ca_file: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        silence("hvac", "urllib3")
         self.mount = mount
         self._login = login
         self._clock = clock
@@ -179,4 +182,4 @@ class VaultKeySource:
         )
         data = answer["data"]
         problem = SecretMissing(f"{self.reference}: the secret there has no text of this name")
-        return Secret(field_of(self._named, data["data"], problem), str(data["metadata"]["version"]))
+        return Secret(field_of(self._named, data["data"], problem), version_of(data["metadata"]["version"]))

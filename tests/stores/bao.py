@@ -5,8 +5,6 @@ import secrets
 import socket
 import subprocess
 import time
-
-
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path

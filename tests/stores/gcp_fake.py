@@ -26,7 +26,7 @@ class GcpFake:
     """One secret, its versions from 1 on; `refusal` answers everything, quoting what it was asked."""
 
     def __init__(self) -> None:
-        self.versions: list[tuple[bytes, SecretVersion.State]] = []
+        self.versions: list[tuple[bytes, int]] = []
         self.refusal: grpc.StatusCode | None = None
         self.asked: list[str] = []
         self.page_size = 2
