@@ -42,7 +42,7 @@ class GcpFake:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"{request.name} not found")
         data, state = self.versions[number - 1]
         if state != _State.ENABLED:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{request.name} is in {state.name} state")
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{request.name} is in {_State(state).name} state")
         return AccessSecretVersionResponse(name=f"{parent}/versions/{number}", payload={"data": data})
 
     async def list(
