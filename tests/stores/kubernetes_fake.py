@@ -5,21 +5,22 @@ from collections.abc import AsyncIterator
 
 import jwt
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
 
 REVIEWER_JWT = "reviewer-canary-jwt"
-_KEY = "a key of Kubernetes, which alone verifies what it signs"
+_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def account_jwt(name: str) -> str:
     """The JWT that a pod of this service account finds in its file."""
     about = {"namespace": "cohort", "serviceaccount": {"name": name, "uid": f"uid-{name}"}}
     claims = {"kubernetes.io": about, "sub": f"system:serviceaccount:cohort:{name}", "exp": 4_000_000_000}
-    return jwt.encode({**claims, "iss": "kubernetes", "aud": ["vault"]}, _KEY, algorithm="HS256")
+    return jwt.encode({**claims, "iss": "kubernetes", "aud": ["vault"]}, _KEY, algorithm="ES256")
 
 
 async def _review(request: web.Request) -> web.Response:
     review = await request.json()
-    claims = jwt.decode(review["spec"]["token"], _KEY, algorithms=["HS256"], audience="vault")
+    claims = jwt.decode(review["spec"]["token"], _KEY.public_key(), algorithms=["ES256"], audience="vault")
     user = {"username": claims["sub"], "uid": claims["kubernetes.io"]["serviceaccount"]["uid"]}
     status = {"authenticated": True, "user": {**user, "groups": []}, "audiences": ["vault"]}
     return web.json_response({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status})
