@@ -1,6 +1,7 @@
 """The one question that a Vault asks of Kubernetes: whose service account is this JWT?"""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import jwt
@@ -14,8 +15,10 @@ _KEY = ec.generate_private_key(ec.SECP256R1())
 def account_jwt(name: str) -> str:
     """The JWT that a pod of this service account finds in its file."""
     about = {"namespace": "cohort", "serviceaccount": {"name": name, "uid": f"uid-{name}"}}
-    claims = {"kubernetes.io": about, "sub": f"system:serviceaccount:cohort:{name}", "exp": 4_000_000_000}
-    return jwt.encode({**claims, "iss": "kubernetes", "aud": ["vault"]}, _KEY, algorithm="ES256")
+    now_s = int(time.time())
+    claims = {"iss": "kubernetes", "aud": ["vault"], "iat": now_s, "nbf": now_s, "exp": now_s + 600}
+    claims |= {"kubernetes.io": about, "sub": f"system:serviceaccount:cohort:{name}"}
+    return jwt.encode(claims, _KEY, algorithm="ES256")
 
 
 async def _review(request: web.Request) -> web.Response:
