@@ -1,6 +1,8 @@
 """Questions to a source's client: bounded in time, and without its own errors, which may quote a token or a value."""
 
 import asyncio
+import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypeVar
 
@@ -16,6 +18,8 @@ ANSWER_S_MAX = 10.0
 """What a question may take with all that belongs to it, such as a login before it."""
 PREVIOUS_LOOKED_AT_MAX = 5
 """How many versions below the current one are looked at for one that is still there."""
+
+_VERSION = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 Value = TypeVar("Value")
 Problem: TypeAlias = SecretMissing | SourceUnavailable
@@ -53,12 +57,19 @@ def unreachable(reference: Reference, error: Exception) -> SourceUnavailable:
     return SourceUnavailable(f"{reference.text}: cannot be reached ({type(error).__name__})")
 
 
-def value_of(reference: Reference, content: str) -> str:
+def version_of(name: object) -> str:
+    """What a source calls a version, if that is a name that can be logged."""
+    return str(name) if _VERSION.fullmatch(str(name)) else ""
+
+
+def value_of(reference: Reference, content: object) -> str:
     """The key in what a source holds: all of it, or one field of a JSON object.
 
     Raises:
-        SecretMissing: It is empty, too long, or has no such field.
+        SecretMissing: It is no text, empty, too long, or has no such field.
     """
+    if not isinstance(content, str):
+        raise SecretMissing(f"{reference.text}: no text")
     if not reference.field:
         require_content(reference.text, content)
         return content
@@ -81,6 +92,12 @@ def field_of(reference: Reference, held: object, problem: SecretMissing) -> str:
         raise problem
     require_content(reference.text, value)
     return value
+
+
+def silence(*loggers: str) -> None:
+    """Keeps what clients log out of our log: they quote answers, and these quote what was sent."""
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def credential_of(read: Callable[[], str]) -> str:

@@ -13,7 +13,17 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from clients.errors import SecretMissing, SourceUnavailable
-from clients.secrets.asking import CONNECT_S_MAX, READ_S_MAX, Problem, asked, credential_of, unreachable, value_of
+from clients.secrets.asking import (
+    CONNECT_S_MAX,
+    READ_S_MAX,
+    Problem,
+    asked,
+    credential_of,
+    silence,
+    unreachable,
+    value_of,
+    version_of,
+)
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
 from clients.secrets.source import SecretSource
@@ -50,6 +60,7 @@ class AwsSecrets:
         endpoint: str | None = None,
         credentials: tuple[SecretSource, SecretSource] | None = None,
     ) -> None:
+        silence("boto3", "botocore", "urllib3")
         self._region = region
         self._endpoint = endpoint
         self._credentials = credentials
@@ -85,7 +96,7 @@ class AwsSecrets:
         content = answer.get("SecretString")
         if content is None:
             content = answer.get("SecretBinary", b"").decode("latin-1")
-        return Secret(value_of(reference, content), str(answer["VersionId"]))
+        return Secret(value_of(reference, content), version_of(answer["VersionId"]))
 
     def _made_client(self) -> Any:
         with self._making:

@@ -21,8 +21,10 @@ from clients.secrets.asking import (
     Problem,
     asked,
     credential_of,
+    silence,
     unreachable,
     value_of,
+    version_of,
 )
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
@@ -66,6 +68,7 @@ class AzureVault:
     def __init__(
         self, address: str, identity: Identity, transport: Callable[[], AsyncHttpTransport[Any, Any]] | None = None
     ) -> None:
+        silence("azure", "msal")
         self._address = address
         self._identity = identity
         self._transport = transport
@@ -118,7 +121,7 @@ class AzureVault:
 
     async def _version(self, reference: Reference, version: str) -> Secret:
         secret = await self._made_client().get_secret(reference.name, version)
-        return Secret(value_of(reference, secret.value or ""), version)
+        return Secret(value_of(reference, secret.value or ""), version_of(version))
 
     async def _enabled(self, reference: Reference) -> list[str]:
         """The enabled versions, the newest first; at least one."""

@@ -23,8 +23,10 @@ from clients.secrets.asking import (
     Problem,
     asked,
     credential_of,
+    silence,
     unreachable,
     value_of,
+    version_of,
 )
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
@@ -53,6 +55,7 @@ class GcpSecrets:
         endpoint: URL | None = None,
         service_account_key: SecretSource | None = None,
     ) -> None:
+        silence("google")
         self.project = project
         self._endpoint = endpoint
         self._service_account_key = service_account_key
@@ -103,7 +106,7 @@ class GcpSecrets:
         name = f"projects/{self.project}/secrets/{reference.name}/versions/{version}"
         answer = await client.access_secret_version(name=name, retry=None, timeout=READ_S_MAX)
         content = answer.payload.data.decode("latin-1")
-        return Secret(value_of(reference, content), answer.name.rpartition("/")[2])
+        return Secret(value_of(reference, content), version_of(answer.name.rpartition("/")[2]))
 
     async def _newest_enabled(self, reference: Reference) -> str:
         client = await self._made_client()

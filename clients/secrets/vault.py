@@ -20,7 +20,9 @@ from clients.secrets.asking import (
     Problem,
     asked,
     field_of,
+    silence,
     unreachable,
+    version_of,
 )
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
@@ -52,18 +54,19 @@ class Vault:
         ca_file: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        silence("hvac", "urllib3")
         self.mount = mount
         self._login = login
         self._clock = clock
-        self._client = hvac.Client(
-            url=address,
-            token="",  # not what VAULT_TOKEN or a file in the home says
-            namespace=namespace,
-            verify=str(ca_file) if ca_file else True,
-            timeout=(CONNECT_S_MAX, READ_S_MAX),
-            allow_redirects=False,  # it would carry the token to another host
-        )
-        self._client.session.trust_env = False  # neither a proxy nor what a .netrc says goes along
+        self._options = {
+            "url": address,
+            "token": "",  # not what VAULT_TOKEN or a file in the home says
+            "namespace": namespace,
+            "verify": str(ca_file) if ca_file else True,
+            "timeout": (CONNECT_S_MAX, READ_S_MAX),
+            "allow_redirects": False,  # it would carry the token to another host
+        }
+        self._client = self._made_client()
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="vault")
         self._logging_in = threading.Lock()
         self._renewal_s = -math.inf
@@ -85,14 +88,18 @@ class Vault:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.session.close()
 
+    def _made_client(self) -> hvac.Client:
+        client = hvac.Client(**self._options)
+        client.session.trust_env = False  # neither a proxy nor what a .netrc says goes along
+        return client
+
     def _asked(self, question: Callable[[hvac.Client], Value]) -> Value:
         token = self._good_token()
         try:
             return question(self._client)
         except hvac.exceptions.Forbidden:
-            if self._is_taken():
-                raise  # the token is good: its policy does not allow this
-        self._forget(token)
+            if self._is_still_good(token):
+                raise  # its policy does not allow this
         self._good_token()
         return question(self._client)
 
@@ -100,31 +107,39 @@ class Vault:
         with self._logging_in:
             if self._clock() >= self._renewal_s:
                 lease = self._renewed() if self._renewable else None
-                if lease is None:
-                    self._client.token = ""
-                    lease = self._login(self._client)
-                self._renewable = lease.renewable
-                self._renewal_s = self._clock() + lease.seconds / 2 if lease.seconds else math.inf
+                self._keep(lease or self._logged_in())
             return str(self._client.token)
+
+    def _is_still_good(self, token: str) -> bool:
+        """Whether Vault takes the token; if not, and it is the one that we have, another login is due."""
+        with self._logging_in:
+            if self._client.token != token:
+                return False
+            try:
+                self._client.auth.token.lookup_self()
+            except hvac.exceptions.Forbidden:
+                self._renewal_s, self._renewable = -math.inf, False
+                return False
+            return True
+
+    def _keep(self, lease: Lease) -> None:
+        self._renewable = lease.renewable
+        self._renewal_s = self._clock() + lease.seconds / 2 if lease.seconds else math.inf
+
+    def _logged_in(self) -> Lease:
+        client = self._made_client()  # what is under way with the old token is not disturbed
+        try:
+            lease = self._login(client)
+        finally:
+            client.session.close()
+        self._client.token = client.token
+        return lease
 
     def _renewed(self) -> Lease | None:
         try:
             return lease_of(self._client.auth.token.renew_self())
         except hvac.exceptions.VaultError:
             return None
-
-    def _forget(self, token: str) -> None:
-        with self._logging_in:
-            if self._client.token == token:
-                self._renewal_s = -math.inf
-                self._renewable = False
-
-    def _is_taken(self) -> bool:
-        try:
-            self._client.auth.token.lookup_self()
-        except hvac.exceptions.Forbidden:
-            return False
-        return True
 
     def _explained(self, reference: Reference, error: Exception) -> Problem:
         match error:
@@ -179,4 +194,4 @@ class VaultKeySource:
         )
         data = answer["data"]
         problem = SecretMissing(f"{self.reference}: the secret there has no text of this name")
-        return Secret(field_of(self._named, data["data"], problem), str(data["metadata"]["version"]))
+        return Secret(field_of(self._named, data["data"], problem), version_of(data["metadata"]["version"]))

@@ -46,14 +46,16 @@ class AzureFake:
 
     def add(self, value: str) -> str:
         name = next(self._names)
-        self.versions.append({"name": name, "value": value, "enabled": True, "created": 1_700_000_000 + len(self.versions)})
+        self.versions.append(
+            {"name": name, "value": value, "enabled": True, "created": 1_700_000_000 + len(self.versions)}
+        )
         return name
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post()
         self.logins += 1
         if self.login_status != 200 or form["client_secret"] != CLIENT_SECRET or request.host != LOGIN:
-            description = f"AADSTS7000215: invalid client secret {form['client_secret']} of {dict(request.headers)}"
+            description = f"AADSTS7000215: invalid client secret {dict(form)} of {dict(request.headers)}"
             return web.json_response({"error": "invalid_client", "error_description": description}, status=401)
         return web.json_response({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})
 
@@ -102,8 +104,12 @@ class _ToPort(AbstractResolver):
         self._port = port
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,
     ) -> list[ResolveResult]:
+        del port, family  # there is but one
         return [
             ResolveResult(hostname=host, host="127.0.0.1", port=self._port, family=socket.AF_INET, proto=0, flags=0)
         ]

@@ -5,8 +5,6 @@ import secrets
 import socket
 import subprocess
 import time
-
-
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,8 +35,14 @@ class Bao:
         self.address = address
         self.process = process
         self.ca_file = ca_file
-        self.root: Any = hvac.Client(url=address, token=ROOT_TOKEN, verify=str(ca_file) if ca_file else True, timeout=5)
-        self.root.session.trust_env = False
+        self.root = self.client()
+
+    def client(self, namespace: str | None = None) -> Any:
+        """Root, there or in a namespace."""
+        verify = str(self.ca_file) if self.ca_file else True
+        made = hvac.Client(url=self.address, token=ROOT_TOKEN, verify=verify, timeout=5, namespace=namespace)
+        made.session.trust_env = False
+        return made
 
     def allow(self, policy: str, path: str) -> None:
         """Makes a policy that may read one path and nothing else."""

@@ -26,7 +26,7 @@ class GcpFake:
     """One secret, its versions from 1 on; `refusal` answers everything, quoting what it was asked."""
 
     def __init__(self) -> None:
-        self.versions: list[tuple[bytes, SecretVersion.State]] = []
+        self.versions: list[tuple[bytes, int]] = []
         self.refusal: grpc.StatusCode | None = None
         self.asked: list[str] = []
         self.page_size = 2
@@ -42,7 +42,7 @@ class GcpFake:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"{request.name} not found")
         data, state = self.versions[number - 1]
         if state != _State.ENABLED:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{request.name} is in {state.name} state")
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{request.name} is in {_State(state).name} state")
         return AccessSecretVersionResponse(name=f"{parent}/versions/{number}", payload={"data": data})
 
     async def list(

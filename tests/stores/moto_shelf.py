@@ -38,9 +38,7 @@ class MotoShelf:
         files = [folder / "access_key_id", folder / "secret_access_key"]
         for file, value in zip(files, (ACCESS_KEY_ID, SECRET_ACCESS_KEY), strict=True):
             file.write_text(value)
-        self.store = AwsSecrets(
-            REGION, endpoint=endpoint, credentials=(FileSource(files[0]), FileSource(files[1]))
-        )
+        self.store = AwsSecrets(REGION, endpoint=endpoint, credentials=(FileSource(files[0]), FileSource(files[1])))
         self.client: Any = boto3.session.Session().client(
             "secretsmanager",
             region_name=REGION,

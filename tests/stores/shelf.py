@@ -22,6 +22,10 @@ class Shelf(Protocol):
     async def disable_newest(self) -> None:
         """Makes the newest version unreadable, in the way that the store has for it."""
 
+
+class GuardedShelf(Shelf, Protocol):
+    """A shelf in a store that can refuse us."""
+
     async def bar(self) -> None:
         """From now on our identity may not read this."""
 
