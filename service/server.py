@@ -170,9 +170,7 @@ async def _wired(
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
     rotation = await _rotation(reloader, kept, exchange, attempts, stack)
-    watching = watching_keys(
-        config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived
-    )
+    watching = watching_keys(config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived)
     await stack.enter_async_context(watching)
     rotating = RotateKeyServicer(rotation.rotations, rotation.replica.fingerprints)
     add_service(server, GATEWAY, (gateway, rotating), options)
