@@ -6,19 +6,25 @@ from collections.abc import Sequence
 from yarl import URL
 
 from clients.codec.embed import FloatsAs
-from clients.key_reader import KeyReader
 from clients.key_ring import KeyRing
 from clients.slot import Slot
 
 
 class TeamClient:
-    """The outbound side of one team."""
+    """The outbound side of one team.
 
-    def __init__(self, team: str, base_url: URL, keys: KeyRing, reader: KeyReader) -> None:
+    Args:
+        team: Its name.
+        base_url: Its Cohere.
+        keys: The versions of its key that are in use.
+        source: Where its key comes from: the kind of the reference, such as "env".
+    """
+
+    def __init__(self, team: str, base_url: URL, keys: KeyRing, source: str) -> None:
         self.team = team
         self.base_url = base_url
         self.keys = keys
-        self.reader = reader
+        self.source = source
 
     async def slot(self, endpoint: str) -> Slot:
         """Grants leave for one attempt.

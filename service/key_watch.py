@@ -128,15 +128,26 @@ class KeyWatch:
 
 @contextlib.asynccontextmanager
 async def watching_keys(
-    cohere: CohereConfig, clients: Callable[[], Mapping[str, TeamClient]], alerts: Alerts, metrics: Metrics
+    cohere: CohereConfig,
+    clients: Callable[[], Mapping[str, TeamClient]],
+    alerts: Alerts,
+    metrics: Metrics,
+    survived: Survived,
 ) -> AsyncIterator[KeyWatch]:
     """Checks every team's key, then watches them inside the context.
+
+    Args:
+        cohere: How.
+        clients: As `KeyWatch`.
+        alerts: As `KeyWatch`.
+        metrics: As `KeyWatch`.
+        survived: As `KeyWatch`.
 
     Raises:
         ConfigError: `cohere.on_refused_key` says not to start with a key that is not good; names every such team.
     """
     checker = KeyChecker()
-    watch = KeyWatch(checker, clients, cohere.key_check_seconds, alerts, metrics)
+    watch = KeyWatch(checker, clients, cohere.key_check_seconds, alerts, metrics, survived=survived)
     try:
         verdicts = await watch.check_all()
         if cohere.on_refused_key == "refuse":

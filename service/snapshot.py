@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from yarl import URL
 
 from clients.errors import SecretMissing
-from clients.key_reader import KeyReader
 from clients.key_ring import KeyRing
+from clients.secrets.reference import reference_of
 from clients.teams import TeamClient
 from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
@@ -74,7 +74,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
 
     Args:
         loaded: The config.
-        before: The snapshot in force, whose Cohere keys and trust bundles in memory stay if their reference or file
+        before: The snapshot in force, whose Cohere keys stay in use, whose trust bundles in memory stay if their file
             did not change, and from whose prices the new ones do not move far.
 
     Raises:
@@ -183,11 +183,7 @@ def _budget(team: TeamConfig) -> BudgetTerms:
 
 
 def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:
-    source = loaded.secret(team.cohere_key)
     known = before.clients.get(name) if before else None
+    keys = KeyRing() if known is None else known.keys
     base_url = URL(team.base_url or loaded.config.cohere.base_url)
-    if known is not None and known.reader.source.reference == source.reference:
-        known.reader.renew()
-        return TeamClient(name, base_url, known.keys, known.reader)
-    keys = KeyRing()
-    return TeamClient(name, base_url, keys, KeyReader(source, keys))
+    return TeamClient(name, base_url, keys, reference_of(team.cohere_key).kind)

@@ -57,6 +57,3 @@ class KeySource(Protocol):
         Raises:
             SourceUnavailable: As `read`.
         """
-
-    async def close(self) -> None:
-        """Lets go of its connections."""

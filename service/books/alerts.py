@@ -11,7 +11,7 @@ from service.recordable import recordable
 
 Kind: TypeAlias = Literal[
     "call_cost", "budget_80", "budget_100", "refused_credentials", "forged_credentials", "forfeited_share", "overrun",
-    "checkpoint", "disk", "cohere_key_refused",
+    "checkpoint", "disk", "cohere_key_refused", "cohere_key_rotation",
 ]  # fmt: skip
 
 BURST = 100
@@ -83,6 +83,10 @@ class Alerts:
     def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
         """Something beside the calls does not work."""
         self._raise(kind, "", problem=problem)
+
+    def rotation(self, team: str, problem: str) -> None:
+        """A new version of a team's Cohere key, for which nobody waits, was not taken, or is not in use any more."""
+        self._raise("cohere_key_rotation", team, problem=problem)
 
     def _once(self, kind: Kind, team: str, resets_at_us: int, **figures: int) -> None:
         if self._told.get((team, kind), 0) < resets_at_us:  # calls of yesterday may end after the first of today

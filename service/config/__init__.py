@@ -3,6 +3,7 @@
 from service.config.identity import IdentityConfig, IssuerConfig, SpiffeIdConfig, TrustDomainConfig
 from service.config.loading import LoadedConfig, config_file, environment_variable, load
 from service.config.problems import ConfigError
+from service.config.secrets import AwsConfig, AzureConfig, GcpConfig, SecretsConfig, VaultConfig
 from service.config.sections import (
     AuditConfig,
     BooksConfig,
@@ -19,22 +20,27 @@ from service.config.values import Scope
 
 __all__ = [
     "AuditConfig",
+    "AwsConfig",
+    "AzureConfig",
     "BooksConfig",
     "CohereConfig",
     "Config",
     "ConfigError",
+    "GcpConfig",
     "IdentityConfig",
     "IssuerConfig",
     "LoadedConfig",
     "MetricsConfig",
     "MtlsConfig",
     "Scope",
+    "SecretsConfig",
     "ServerConfig",
     "SpiffeIdConfig",
     "TeamConfig",
     "TlsConfig",
     "TracingConfig",
     "TrustDomainConfig",
+    "VaultConfig",
     "config_file",
     "environment_variable",
     "load",

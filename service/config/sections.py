@@ -8,17 +8,20 @@ from pydantic import Field, StrictBool, StrictInt
 
 from service.config.base import Section
 from service.config.identity import IdentityConfig
+from service.config.secrets import SecretsConfig
 from service.config.values import (
     Address,
     Amount,
     BaseUrl,
     DatabaseUrl,
     Endpoint,
+    KeyReference,
     Name,
     PepperVersion,
     Reference,
     Seconds,
     TimeZone,
+    VaultUrl,
 )
 
 
@@ -71,9 +74,13 @@ class TracingConfig(Section):
 
 
 class CohereConfig(Section):
-    """Traffic with Cohere. A change of anything but `base_url` needs a restart."""
+    """Traffic with Cohere. A change of anything but where Cohere is needs a restart."""
 
     base_url: BaseUrl = "https://api.cohere.com"
+    vaults: frozenset[VaultUrl] = frozenset()
+    """Where else Cohere keys may be sent, such as to Model Vaults."""
+    sandbox: StrictBool = False
+    """Whether Cohere may be on this machine."""
     connections_max: StrictInt = Field(default=512, ge=1, le=65_536)
     """Requests to Cohere under way at once in this process."""
     pool_wait_seconds: Seconds = 1
@@ -117,7 +124,10 @@ class AuditConfig(Section):
 class TeamConfig(Section):
     """What one team uses and may use."""
 
-    cohere_key: Reference
+    cohere_key: KeyReference
+    """Where the team's Cohere key is kept."""
+    cohere_key_previous: Reference | None = None
+    """Where the one before is kept, beside an `env:` or `file:`."""
     base_url: BaseUrl | None = None
     """The team's own Cohere, e.g. a Model Vault; absent = `cohere.base_url`."""
     endpoints: frozenset[Endpoint] = frozenset({"chat", "embed", "rerank"})
@@ -144,6 +154,7 @@ class Config(Section):
     books: BooksConfig = BooksConfig()
     audit: AuditConfig
     identity: IdentityConfig = IdentityConfig()
+    secrets: SecretsConfig = SecretsConfig()
     teams: dict[Name, TeamConfig] = Field(min_length=1)
     peppers: dict[PepperVersion, Reference] = Field(default_factory=dict)
     """Pepper version → where the pepper is kept."""

@@ -105,7 +105,7 @@ def _fill_key(health: CohereKeyHealth, client: TeamClient) -> None:
     keys = client.keys
     key, previous = keys.in_use, keys.previous
     health.state = _state_of(client)
-    health.source = client.reader.source.reference.partition(":")[0]
+    health.source = client.source
     health.forbidden_endpoints.extend(keys.forbidden_endpoints)
     if key is not None:
         health.version = key.version

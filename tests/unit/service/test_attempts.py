@@ -1,8 +1,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -12,9 +11,7 @@ from yarl import URL
 
 from clients.cohere_key import CohereKey
 from clients.errors import Billing, UpstreamError
-from clients.key_reader import KeyReader
 from clients.key_ring import KeyRing
-from clients.secrets.source import FileSource
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
@@ -54,14 +51,23 @@ def refused_with(status: int, **more: float) -> UpstreamError:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> TeamClient:
-    (tmp_path / "key").write_text("one")
+def client() -> TeamClient:
     keys = KeyRing()
-    return TeamClient("demo", URL("http://127.0.0.1:1"), keys, KeyReader(FileSource(tmp_path / "key"), keys))
+    keys.use(CohereKey("one", 1))
+    return TeamClient("demo", URL("http://127.0.0.1:1"), keys, "file")
 
 
 async def unchanged() -> None:
     """A source that has what it had."""
+
+
+def changed(client: TeamClient) -> Callable[[], Awaitable[None]]:
+    """A source that has another version than the first."""
+
+    async def renew() -> None:
+        client.keys.use(CohereKey("two", 2))
+
+    return renew
 
 
 class Once:
@@ -172,10 +178,8 @@ async def test_nobody_tries_again_for_a_caller_that_left(attempts: Attempts, cli
     assert len(once.slots) == 1
 
 
-async def test_a_refused_key_is_renewed_once_for_each_version(
-    attempts: Attempts, client: TeamClient, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("two")
+async def test_a_refused_key_is_renewed_once_for_each_version(attempts: Attempts, client: TeamClient) -> None:
+    client.keys.renew = changed(client)
     once = Once(refused_with(401), refused_with(401))
     with pytest.raises(UpstreamError):
         await attempts.run(new_call(), client, QUOTE, once)
@@ -199,10 +203,8 @@ async def test_a_refused_key_that_did_not_change_is_not_tried_again_and_the_next
     assert sorted(kind for (kind,) in rows) == ["intent", "outcome"]
 
 
-async def test_a_refused_key_is_renewed_though_its_caller_has_left(
-    attempts: Attempts, client: TeamClient, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("two")
+async def test_a_refused_key_is_renewed_though_its_caller_has_left(attempts: Attempts, client: TeamClient) -> None:
+    client.keys.renew = changed(client)
     call = new_call()
     call.detached = True
     with pytest.raises(UpstreamError):
