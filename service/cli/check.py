@@ -168,8 +168,8 @@ def _pepper_warnings(snapshot: Snapshot) -> list[str]:
 def _run(arguments: argparse.Namespace) -> int:
     with problems_told():
         snapshot = checked(config.load(arguments.config))
-    if arguments.keys:
-        return show_keys(snapshot, as_json=arguments.json)
+        if arguments.keys:
+            return show_keys(snapshot, as_json=arguments.json)
     if arguments.json:
         raise CommandFailed("--json goes with --keys", NOT_STARTED)
     warnings = warnings_of(snapshot)

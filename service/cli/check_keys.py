@@ -3,18 +3,19 @@
 import asyncio
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
+from yarl import URL
 
 from clients import key_verdict
-from clients.errors import SecretMissing
+from clients.errors import SecretMissing, SourceUnavailable
 from clients.key_check import KeyChecker
 from clients.key_verdict import KeyState, KeyVerdict
 from clients.secrets.key_source import Secret
-from clients.teams import TeamClient
 from service.cli.commands import FAILED
+from service.cli.read_keys import Found, read_keys
 from service.cli.table import table
 from service.config import TeamConfig
 from service.snapshot import Snapshot
@@ -57,25 +58,31 @@ class CheckedKey:
 
 
 async def checked_keys(snapshot: Snapshot) -> list[CheckedKey]:
-    """Reads every team's key and asks Cohere about it, a few at once."""
-    clients = dict(sorted(snapshot.clients.items()))
-    found = {team: await _read(client) for team, client in clients.items()}
+    """Reads every team's key and asks Cohere about it, a few at once.
+
+    Raises:
+        ConfigError: A source cannot be made.
+    """
+    config = snapshot.loaded.config
+    teams = sorted(config.teams)
+    found = await read_keys(snapshot.loaded)
     checker = KeyChecker()
     try:
-        verdicts = await asyncio.gather(*(_verdict(checker, found[team], client) for team, client in clients.items()))
+        verdicts = await asyncio.gather(
+            *(_verdict(checker, found[team], snapshot.clients[team].base_url) for team in teams)
+        )
     finally:
         checker.close()
-    teams = snapshot.loaded.config.teams
     return [
         CheckedKey(
             team,
-            client.reader.source.reference,
+            config.teams[team].cohere_key,
             isinstance(found[team], Secret),
             verdict,
-            _models_missing(teams[team], verdict),
+            _models_missing(config.teams[team], verdict),
             _sharing(team, found),
         )
-        for (team, client), verdict in zip(clients.items(), verdicts, strict=True)
+        for team, verdict in zip(teams, verdicts, strict=True)
     ]
 
 
@@ -133,17 +140,14 @@ def show_keys(snapshot: Snapshot, *, as_json: bool) -> int:
     return 0 if all(key.verdict.state is KeyState.GOOD for key in keys) else FAILED
 
 
-async def _read(client: TeamClient) -> Secret | SecretMissing:
-    try:
-        return Secret(await asyncio.to_thread(client.reader.source.read))
-    except SecretMissing as missing:
-        return missing
-
-
-async def _verdict(checker: KeyChecker, found: Secret | SecretMissing, client: TeamClient) -> KeyVerdict:
-    if isinstance(found, SecretMissing):
-        return key_verdict.not_set(str(found))
-    return await checker.check(found, client.base_url)
+async def _verdict(checker: KeyChecker, found: Found, base_url: URL) -> KeyVerdict:
+    match found:
+        case Secret():
+            return await checker.check(found, base_url)
+        case SecretMissing():
+            return key_verdict.not_set(str(found))
+        case SourceUnavailable():
+            return key_verdict.not_asked(str(found), "see whether the source can be reached and read from here")
 
 
 def _models_missing(team: TeamConfig, verdict: KeyVerdict) -> tuple[str, ...]:
@@ -153,7 +157,7 @@ def _models_missing(team: TeamConfig, verdict: KeyVerdict) -> tuple[str, ...]:
     return tuple(sorted(team.models - listed))
 
 
-def _sharing(team: str, found: dict[str, Secret | SecretMissing]) -> tuple[str, ...]:
+def _sharing(team: str, found: Mapping[str, Found]) -> tuple[str, ...]:
     own = found[team]
     if not isinstance(own, Secret):
         return ()
