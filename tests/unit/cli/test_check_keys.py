@@ -37,6 +37,10 @@ def team(folder: Path, name: str, value: str | None, url: str, models: str = '["
     )
 
 
+def databases(folder: Path) -> list[Path]:
+    return list(folder.glob("*.db*"))
+
+
 async def checked(file: Path, *more: str) -> int:
     return await asyncio.to_thread(main, ["check", "--config", str(file), "--keys", *more])
 
@@ -140,7 +144,7 @@ async def test_a_key_that_cohort_holds_cannot_be_read_before_there_is_a_database
     found = {line["team"]: line for line in map(orjson.loads, capsys.readouterr().out.splitlines())}
     assert (found["kept"]["source"], found["kept"]["state"]) == ("held:", "unknown")
     assert found["kept"]["message"] == "held: there is no database yet"
-    assert not list(tmp_path.glob("*.db*"))
+    assert databases(tmp_path) == []
 
 
 def test_json_alone_is_no_question(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

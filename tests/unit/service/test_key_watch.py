@@ -36,17 +36,20 @@ class Cohere:
     Attributes:
         says: What it says of each version, by number.
         asked: The versions that it was asked about.
-        under_way: How many checks wait for `answers`, now and at most.
+        base_urls: Where.
+        answers: Set while it does.
     """
 
     def __init__(self) -> None:
         self.says: dict[int, KeyVerdict] = {}
         self.asked: list[int] = []
+        self.base_urls: set[URL] = set()
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def check(self, key: CohereKey, _: URL) -> KeyVerdict:
+    async def check(self, key: CohereKey, base_url: URL) -> KeyVerdict:
         self.asked.append(key.version)
+        self.base_urls.add(base_url)
         await self.answers.wait()
         return self.says.get(key.version, GOOD)
 
@@ -185,6 +188,14 @@ async def test_teams_that_come_and_go_are_followed_and_a_late_answer_to_one_that
 
         assert gone.refusal is Refusal.UNPAID
         gone.close()
+
+
+async def test_a_team_that_moves_to_another_cohere_is_asked_about_there() -> None:
+    async with watching("search", check_s=0.05) as scene:
+        there = URL("http://127.0.0.1:2")
+        scene.clients["search"] = TeamClient("search", there, scene.keys("search"), "file")
+
+        await until(lambda: scene.cohere.base_urls == {HERE, there})
 
 
 async def test_what_is_not_found_out_in_time_at_the_start_is_not_known() -> None:
