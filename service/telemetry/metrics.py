@@ -61,6 +61,7 @@ class Metrics:
         self._attempts_of = functools.cache(self._attempts.labels)
 
         self._add_books()
+        self._add_keys()
 
     def _add_books(self) -> None:
         self._alerts = Counter(
@@ -75,6 +76,15 @@ class Metrics:
         )
         self._books_available.set(1)
         self._books_waits_of = functools.cache(self._books_waits.labels)
+
+    def _add_keys(self) -> None:
+        self._key_reads = Counter(
+            "cohort_key_reads", "Reads of where Cohere keys are kept.", ("source", "outcome"), registry=self.registry
+        )
+        self._key_sources = Gauge(
+            "cohort_key_source_available", "1 while the team's Cohere key can be read from where it is kept, else 0.",
+            ("team",), registry=self.registry,
+        )  # fmt: skip
 
     def call_started(self, call: Call) -> None:
         """An RPC of ours came in."""
@@ -102,6 +112,18 @@ class Metrics:
     def alert_raised(self, kind: str, team: str) -> None:
         """Something happened that somebody should look at."""
         self._alerts.labels(kind, team).inc()
+
+    def key_read(self, kind: str, outcome: str) -> None:
+        """A team's Cohere key was `read` from where it is kept, or is `missing` there, or it is `unavailable`."""
+        self._key_reads.labels(kind, outcome).inc()
+
+    def key_source_told(self, team: str, *, available: bool | None) -> None:
+        """A team's source could be read, or could not; None if there is no such team any more."""
+        if available is None:
+            with contextlib.suppress(KeyError):  # it was never read
+                self._key_sources.remove(team)
+        else:
+            self._key_sources.labels(team).set(available)
 
     def drained(self, outcome: Outcome) -> None:
         """A detached attempt ended."""
