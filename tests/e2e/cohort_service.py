@@ -162,7 +162,7 @@ async def cohort(
             (folder / "demo.key").write_text(cohere_key)
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
-            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
+            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\nsandbox = true\n{cohere}\n[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
             f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
