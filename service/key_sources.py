@@ -10,6 +10,7 @@ from clients.secrets.key_source import KeySource
 from clients.secrets.pair import PairedSource
 from clients.secrets.reference import Reference, reference_of
 from service.config import AwsConfig, AzureConfig, ConfigError, GcpConfig, LoadedConfig, VaultConfig
+from service.source_watch import SourceWatch
 
 if TYPE_CHECKING:
     from clients.secrets.azure import Identity
@@ -28,11 +29,13 @@ class KeySources:
     Args:
         loaded: Whose [secrets] say how the stores are reached, for as long as the process lives.
         held: Makes the sources of `held:`.
+        watch: Is told of what becomes of every read.
     """
 
-    def __init__(self, loaded: LoadedConfig, held: Held) -> None:
+    def __init__(self, loaded: LoadedConfig, held: Held, watch: SourceWatch) -> None:
         self._stores = loaded
         self._held = held
+        self._watch = watch
         self._made: dict[str, Made] = {}
         self._closing = AsyncExitStack()
 
@@ -63,9 +66,10 @@ class KeySources:
             if config.cohere_key_previous is not None:
                 previous = loaded.local_key_source(reference_of(config.cohere_key_previous))
                 source = PairedSource(source, previous)
-            sources[team] = source
+            sources[team] = self._watch.watched(team, source)
         if problems:
             raise ConfigError(list(dict.fromkeys(problems)))
+        self._watch.keep(sources)
         return sources
 
     async def close(self) -> None:

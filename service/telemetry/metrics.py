@@ -117,13 +117,13 @@ class Metrics:
         """A team's Cohere key was `read` from where it is kept, or is `missing` there, or it is `unavailable`."""
         self._key_reads.labels(kind, outcome).inc()
 
-    def key_source_told(self, team: str, *, available: bool | None) -> None:
-        """A team's source could be read, or could not; None if there is no such team any more."""
-        if available is None:
-            with contextlib.suppress(KeyError):  # it was never read
-                self._key_sources.remove(team)
-        else:
-            self._key_sources.labels(team).set(available)
+    def key_source_told(self, team: str, *, available: bool) -> None:
+        """A team's source could be read, or could not."""
+        self._key_sources.labels(team).set(available)
+
+    def key_source_gone(self, team: str) -> None:
+        """There is no such team any more."""
+        self._key_sources.remove(team)
 
     def drained(self, outcome: Outcome) -> None:
         """A detached attempt ended."""
