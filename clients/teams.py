@@ -6,25 +6,38 @@ from collections.abc import Sequence
 from yarl import URL
 
 from clients.codec.embed import FloatsAs
-from clients.cohere_key import KeyRing
+from clients.key_ring import KeyRing
 from clients.slot import Slot
 
 
 class TeamClient:
-    """The outbound side of one team."""
+    """The outbound side of one team.
 
-    def __init__(self, team: str, base_url: URL, keys: KeyRing) -> None:
+    Args:
+        team: Its name.
+        base_url: Its Cohere.
+        keys: The versions of its key that are in use.
+        source: Where its key comes from: the kind of the reference, such as "env".
+    """
+
+    def __init__(self, team: str, base_url: URL, keys: KeyRing, source: str) -> None:
         self.team = team
         self.base_url = base_url
         self.keys = keys
+        self.source = source
 
-    async def slot(self) -> Slot:
+    async def slot(self, endpoint: str) -> Slot:
         """Grants leave for one attempt.
 
+        Args:
+            endpoint: What the attempt calls.
+
         Raises:
-            UpstreamError: COHERE_KEY_MISSING.
+            UpstreamError: COHERE_KEY_MISSING; or COHERE_KEY_REJECTED, COHERE_BILLING, COHERE_KEY_FORBIDDEN, if Cohere
+                has refused others.
         """
-        return Slot(self.keys.current(), self.base_url)
+        leave = await self.keys.leave(endpoint)
+        return Slot(leave.key, self.base_url, begun_s=leave.begun_s, trial=leave.trial)
 
 
 class FloatTrust:

@@ -141,12 +141,13 @@ def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
     warnings = []
     teams_by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name, client in sorted(snapshot.clients.items()):
-        source = client.keys.source
-        try:
-            identity = source.read()
-        except SecretMissing as missing:
-            warnings.append(f"teams.{name}.cohere_key: {missing}: every call of the team will fail")
-            identity = source.reference
+        reference = snapshot.loaded.config.teams[name].cohere_key
+        identity = reference
+        if client.source in {"env", "file"}:
+            try:
+                identity = snapshot.loaded.secret(reference).read()
+            except SecretMissing as missing:
+                warnings.append(f"teams.{name}.cohere_key: {missing}: every call of the team will fail")
         teams_by_key[identity].append(name)
     warnings += [
         f"teams {', '.join(names)}: one Cohere key for all of them, so Cohere bills and limits them as one"

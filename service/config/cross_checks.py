@@ -100,6 +100,8 @@ def _secret_problems(document: dict[str, Any]) -> Iterator[str]:
     used |= {
         f"secrets.{section}.{setting}": table_of(secrets, section).get(setting) for section, setting in _CREDENTIALS
     }
+    keks = table_of(table_of(secrets, "held"), "keks")
+    used |= {f"secrets.held.keks.{version}": reference for version, reference in keks.items()}
     first_use: dict[str, str] = {}
     for place, reference in used.items():
         if isinstance(reference, str) and first_use.setdefault(reference, place) != place:

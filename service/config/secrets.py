@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.config.base import Section
-from service.config.values import Reference, Seconds, StoreUrl
+from service.config.values import PepperVersion, Reference, Seconds, StoreUrl
 
 KUBERNETES_JWT_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -73,6 +73,15 @@ class AzureConfig(Section):
     """Another host to log in at than Azure's public one, for `client-secret`."""
 
 
+class HeldConfig(Section):
+    """Keys that Cohort keeps itself, sealed in its database, for `held:`."""
+
+    keks: dict[PepperVersion, Reference] = Field(min_length=1)
+    """Key encryption key's version → where it is kept: 64 hexadecimal digits."""
+    kek_version: PepperVersion | None = None
+    """The version that keys are sealed under; absent = the highest."""
+
+
 class SecretsConfig(Section):
     """How Cohere keys are read from where they are kept. A change needs a restart."""
 
@@ -82,3 +91,4 @@ class SecretsConfig(Section):
     aws: AwsConfig | None = None
     gcp: GcpConfig | None = None
     azure: AzureConfig | None = None
+    held: HeldConfig | None = None

@@ -87,6 +87,10 @@ class CohereConfig(Section):
     connect_timeout_seconds: Seconds = 10
     silence_timeout_seconds: Seconds = 300
     answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
+    key_check_seconds: Seconds = 300
+    """How often each team's key is checked."""
+    on_refused_key: Literal["serve", "refuse"] = "serve"
+    """Whether a start goes on without a team whose key is not good."""
 
 
 class BooksConfig(Section):

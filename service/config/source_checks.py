@@ -11,7 +11,7 @@ from service.config.document import table_of
 from service.config.values import base_url_of
 
 COHERE_HOSTS = frozenset({"api.cohere.com", "api.cohere.ai"})
-_SECTIONS = {"vault": "vault", "aws-sm": "aws", "gcp-sm": "gcp", "azure-kv": "azure"}
+_SECTIONS = {"vault": "vault", "aws-sm": "aws", "gcp-sm": "gcp", "azure-kv": "azure", "held": "held"}
 """Kind of a reference → which section of [secrets] says how its store is reached."""
 _ENV_AND_FILE = {"env", "file"}
 _NEEDED = {
@@ -33,6 +33,9 @@ def source_problems(document: dict[str, Any]) -> Iterator[str]:
         store = table_of(secrets, section)
         missing = [setting for setting in settings if store.get("auth") == auth and setting not in store]
         yield from (f'secrets.{section}.{setting}: auth = "{auth}" needs it' for setting in missing)
+    version = table_of(secrets, "held").get("kek_version")
+    if isinstance(version, str) and version not in table_of(table_of(secrets, "held"), "keks"):
+        yield "secrets.held.kek_version: no key encryption key has this version"
     aws = table_of(secrets, "aws")
     if ("access_key_id" in aws) != ("secret_access_key" in aws):
         yield "secrets.aws: access_key_id and secret_access_key need each other"

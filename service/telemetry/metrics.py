@@ -78,6 +78,14 @@ class Metrics:
         self._books_waits_of = functools.cache(self._books_waits.labels)
 
     def _add_keys(self) -> None:
+        self._key_checks = Counter(
+            "cohort_cohere_key_checks", "Checks of Cohere keys by what they found.", ("team", "state"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._keys_usable = Gauge(
+            "cohort_cohere_key_usable", "1 while a team's calls can be made with its Cohere key, else 0.", ("team",),
+            registry=self.registry,
+        )  # fmt: skip
         self._key_reads = Counter(
             "cohort_key_reads", "Reads of where Cohere keys are kept.", ("source", "outcome"), registry=self.registry
         )
@@ -124,6 +132,18 @@ class Metrics:
     def key_source_gone(self, team: str) -> None:
         """There is no such team any more."""
         self._key_sources.remove(team)
+
+    def key_checked(self, team: str, state: str) -> None:
+        """Cohere was asked about a team's key, or could not be."""
+        self._key_checks.labels(team, state).inc()
+
+    def key_usable(self, team: str, usable: bool) -> None:  # noqa: FBT001 (what the gauge says)
+        """Whether a team's calls can be made."""
+        self._keys_usable.labels(team).set(usable)
+
+    def key_gone(self, team: str) -> None:
+        """There is no such team any more."""
+        self._keys_usable.remove(team)
 
     def drained(self, outcome: Outcome) -> None:
         """A detached attempt ended."""

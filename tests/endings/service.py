@@ -131,16 +131,19 @@ class Client:
         self.keys = self
         self.renews = True
 
-    async def slot(self) -> Slot:
+    async def slot(self, _: str) -> Slot:
         await asyncio.sleep(0)
         return Slot(CohereKey("key", 1), self.base_url)
 
-    async def renew_after(self, _: CohereKey) -> bool:
+    async def another(self, _: CohereKey, _endpoint: str) -> bool:
         await asyncio.sleep(0.002)
         return self.renews
 
-    def answered(self, _: CohereKey, _status: int | None) -> None:
+    def answered(self, _: Slot, _endpoint: str, _status: int | None) -> None:
         """What Cohere thinks of the key is of no matter here."""
+
+    def unused(self, _: Slot, _endpoint: str) -> None:
+        """Nor is what was not sent."""
 
 
 class Peer:

@@ -18,14 +18,15 @@ CREATE TABLE cohere_key_version (
 );
 
 -- open_team is the team until the rotation is current or over, so that a team has one at a time, and NULL then.
+-- version is NULL where nothing could be read to rotate to, previous_version until it is current, or if there is none.
 -- lease_until_us: whoever works on it will have come further by then, else another replica goes on.
 CREATE TABLE cohere_key_rotation (
   id TEXT NOT NULL PRIMARY KEY,
   team TEXT NOT NULL,
   open_team TEXT UNIQUE,
   request_id TEXT NOT NULL DEFAULT '',
-  request_digest BYTEA,
-  version BIGINT NOT NULL,
+  request_digest BYTEA NOT NULL,
+  version BIGINT,
   previous_version BIGINT,
   state TEXT NOT NULL,
   overlap_us BIGINT NOT NULL,
