@@ -40,6 +40,7 @@ class KeyRotation:
     """Everything that rotates keys."""
 
     sources: KeySources
+    watch: SourceWatch
     replica: Replica
     rotations: Rotations
     follower: Follower
@@ -55,8 +56,12 @@ class KeyRotation:
         sources = self.sources.of(snapshot.loaded)
         clients = snapshot.clients
         self.replica.take_over(
-            {team: TeamWay(source, clients[team].keys, clients[team].base_url) for team, source in sources.items()}
+            {
+                team: TeamWay(self.watch.watched(team, source), clients[team].keys, clients[team].base_url)
+                for team, source in sources.items()
+            }
         )
+        self.watch.keep(sources)
         for keys in self.replica.teams:
             clients[keys.team].keys.renew = functools.partial(self.rotations.renew, keys)
 
@@ -119,8 +124,8 @@ async def key_rotation(
     carrier = Carrier(replica, held, CheckedByCohere(checker), probe)
     rotations = Rotations(replica, held, carrier, alerts.rotation)
     follower = Follower(replica, rotations, carrier, loaded.config.secrets.refresh_seconds, call_us_max)
-    sources = KeySources(loaded, held.source, SourceWatch(alerts, counts))
-    made = KeyRotation(sources, replica, rotations, follower, held)
+    watch = SourceWatch(alerts, counts)
+    made = KeyRotation(KeySources(loaded, held.source), watch, replica, rotations, follower, held)
     made.take_over(snapshot)
     try:
         await made.start()

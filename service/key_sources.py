@@ -10,7 +10,6 @@ from clients.secrets.key_source import KeySource
 from clients.secrets.pair import PairedSource
 from clients.secrets.reference import Reference, reference_of
 from service.config import AwsConfig, AzureConfig, ConfigError, GcpConfig, LoadedConfig, VaultConfig
-from service.source_watch import SourceWatch
 
 if TYPE_CHECKING:
     from clients.secrets.azure import Identity
@@ -28,14 +27,12 @@ class KeySources:
 
     Args:
         loaded: Whose [secrets] say how the stores are reached, for as long as the process lives.
-        held: Makes the sources of `held:`.
-        watch: Is told of what becomes of every read.
+        held: Makes the sources of `held:`; absent = teams with such are left out.
     """
 
-    def __init__(self, loaded: LoadedConfig, held: Held, watch: SourceWatch) -> None:
+    def __init__(self, loaded: LoadedConfig, held: Held | None = None) -> None:
         self._stores = loaded
         self._held = held
-        self._watch = watch
         self._made: dict[str, Made] = {}
         self._closing = AsyncExitStack()
 
@@ -52,6 +49,8 @@ class KeySources:
         problems: list[str] = []
         for team, config in loaded.config.teams.items():
             reference = reference_of(config.cohere_key)
+            if reference.kind == "held" and self._held is None:
+                continue
             try:
                 source = self._source(loaded, team, reference)
             except ImportError:
@@ -66,10 +65,9 @@ class KeySources:
             if config.cohere_key_previous is not None:
                 previous = loaded.local_key_source(reference_of(config.cohere_key_previous))
                 source = PairedSource(source, previous)
-            sources[team] = self._watch.watched(team, source)
+            sources[team] = source
         if problems:
             raise ConfigError(list(dict.fromkeys(problems)))
-        self._watch.keep(sources)
         return sources
 
     async def close(self) -> None:
@@ -79,7 +77,7 @@ class KeySources:
     def _source(self, loaded: LoadedConfig, team: str, reference: Reference) -> KeySource:
         if reference.kind in {"env", "file"}:
             return loaded.local_key_source(reference)
-        if reference.kind == "held":
+        if reference.kind == "held" and self._held is not None:
             return self._held(team)
         made = self._made.get(reference.kind)
         if made is None:
