@@ -57,10 +57,9 @@ class Follower:
             BooksUnavailable: The database does not answer.
         """
         await self._replica.refresh()
-        looks = [asyncio.create_task(self._done(self._rotations.look(keys))) for keys in self._replica.teams]
+        looks = [self._begin(self._rotations.look(keys)) for keys in self._replica.teams]
         if looks:
             await asyncio.wait(looks, timeout=START_WAIT_S)
-        self._tasks.update(looks)
 
     async def follow(self) -> None:
         """Looks again and again, until cancelled."""
@@ -77,14 +76,22 @@ class Follower:
             except Exception as error:  # the next look may be better
                 _log.error("cohere keys not read", exc_info=error)
                 continue
-            for keys in self._replica.teams:
-                self._tend(keys)
+            self._tend_all()
+
+    async def tend_all(self) -> None:
+        """Does what is due now, and waits until it is done."""
+        self._tend_all()
+        await asyncio.gather(*self._tasks)
 
     async def close(self) -> None:
         """Gives up what is under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tend_all(self) -> None:
+        for keys in self._replica.teams:
+            self._tend(keys)
 
     def _tend(self, keys: TeamKeys) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -127,10 +134,11 @@ class Follower:
         else:
             await self._rotations.go_on(keys, due.rotation_id)
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._done(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     @staticmethod
     async def _done(work: Coroutine[None, None, None]) -> None:

@@ -179,7 +179,7 @@ class Rotations:
             return
         if await self._replica.step(keys, lambda history, now_us: machine.claim(history, rotation_id, name, now_us)):
             _log.info("rotation taken over", team=keys.team, rotation=rotation_id)
-            self._carry(keys, rotation_id)
+            await asyncio.wait({self._carry(keys, rotation_id)})
 
     async def close(self) -> None:
         """Leaves what has begun to others."""
@@ -235,11 +235,10 @@ class Rotations:
             return False
         return True
 
-    def _carry(self, keys: TeamKeys, rotation_id: str) -> None:
-        if rotation_id not in self._tasks:
-            task = asyncio.create_task(self._carried(keys, rotation_id))
-            self._tasks[rotation_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(rotation_id, None))
+    def _carry(self, keys: TeamKeys, rotation_id: str) -> asyncio.Task[None]:
+        task = self._tasks[rotation_id] = asyncio.create_task(self._carried(keys, rotation_id))
+        task.add_done_callback(lambda _: self._tasks.pop(rotation_id, None))
+        return task
 
     async def _carried(self, keys: TeamKeys, rotation_id: str) -> None:
         try:
