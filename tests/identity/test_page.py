@@ -94,7 +94,7 @@ def prepare(folder: Path, url: str, idps: Sequence[Idp]) -> None:
     (folder / "cohort.toml").write_text(
         'environment = "prod"\n[server]\nlisten = "127.0.0.1:0"\n'
         '[server.tls]\ncertificate_file = "server.pem"\nprivate_key_file = "server.key"\n'
-        f"[metrics]\nenabled = false\n{books_lines(folder)}{teams}{tables(idps)}"
+        f"[metrics]\nenabled = false\n[cohere]\nsandbox = true\n{books_lines(folder)}{teams}{tables(idps)}"
     )
     (folder / "bin").mkdir()
     scripts = {"cohort": f'#!/bin/sh\nexec {sys.executable} -m service.cli "$@"\n', "browser": BROWSER}
