@@ -1,7 +1,7 @@
 """RotateKey on a whole service: what it answers, whom it lets, what it leaves in the trail, and that no call fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import grpc.aio
@@ -10,11 +10,11 @@ import pytest
 
 from clients.sandbox.keys import Key, KeyState
 from cohort.v1 import rotate_key_pb2
-from cohort.v1.rotate_key_pb2 import Rotation, RotateKeyRequest, RotateKeyResponse
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse, Rotation
 from cohort.v1.team_pb2 import GetTeamRequest
 from tests.books_facts import Kept, facts_of
 from tests.e2e.cohort_service import Cohort, cohort
-from tests.e2e.requests import chat, refused, until
+from tests.e2e.requests import chat, refused
 
 NEW, STRANGER = "canary-new-" + "n" * 29, "canary-str-" + "s" * 29
 KEK = "0123456789abcdef" * 4
@@ -34,15 +34,14 @@ async def service(tmp_path: Path) -> AsyncIterator[Cohort]:
 async def holding(tmp_path: Path) -> AsyncIterator[Cohort]:
     """A service that keeps the team's key itself."""
     (tmp_path / "kek").write_text(KEK)
-    async with cohort(tmp_path, cohere_key="held:", more=HELD) as running:
+    async with cohort(tmp_path, reference="held:", more=HELD) as running:
         running.sandbox.state.keys.add([Key("new", NEW, "sandbox-organization")])
         yield running
 
 
 async def rotate(service: Cohort, **fields: object) -> RotateKeyResponse:
     request = RotateKeyRequest(**{"team": "demo", **fields})  # type: ignore[arg-type]
-    answer: RotateKeyResponse = await service.stub.RotateKey(request, metadata=service.key("admin"), timeout=20)
-    return answer
+    return await service.stub.RotateKey(request, metadata=service.key("admin"), timeout=20)
 
 
 def put(service: Cohort, value: str) -> None:
@@ -52,7 +51,14 @@ def put(service: Cohort, value: str) -> None:
 async def sends(service: Cohort) -> str:
     """By what Cohere knows the key of the next call."""
     await service.stub.Chat(chat(), metadata=service.credentials)
-    return service.sandbox.state.requests.all()[-1].key
+    return [each for each in service.sandbox.state.requests.all() if each.path == "/v2/chat"][-1].key_name
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for what another task does."""
+    async with asyncio.timeout(10):
+        while not await holds():
+            await asyncio.sleep(0.02)
 
 
 async def records(service: Cohort) -> list[Kept]:
@@ -119,7 +125,7 @@ async def test_a_probe_is_a_call_that_the_budget_pays_for(service: Cohort) -> No
     (outcome,) = [each for each in await records(service) if each.kind == "outcome"]
     assert (intent.team, intent.body["method"], intent.body["cohere_key_version"]) == ("demo", "rotation", 2)
     assert outcome.body["charge_nanos"] > 0
-    assert [each.key for each in service.sandbox.state.requests.all() if each.path.startswith("/v2/")] == ["new"]
+    assert [each.key_name for each in service.sandbox.state.requests.all() if each.path.startswith("/v2/")] == ["new"]
 
 
 async def test_a_probe_that_fails_keeps_the_old_version_in_use(service: Cohort) -> None:
@@ -232,7 +238,7 @@ async def test_one_rotates_ones_own_teams_key(service: Cohort) -> None:
 
 
 async def test_a_deadline_that_is_too_short_leaves_the_rotation_going_on(service: Cohort) -> None:
-    service.fault(path="/v1/check-api-key", delay_s=1.0)
+    service.fault(path="/v1/check-api-key", latency_ms=1000)
     put(service, NEW)
     request = RotateKeyRequest(request_id="late")
     with pytest.raises(grpc.aio.AioRpcError) as late:
