@@ -10,7 +10,7 @@ import pytest
 
 from clients.sandbox.keys import Key, KeyState
 from cohort.v1 import rotate_key_pb2
-from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse, Rotation
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse
 from cohort.v1.team_pb2 import GetTeamRequest
 from service.rotation import follower
 from tests.books_facts import Kept, facts_of
