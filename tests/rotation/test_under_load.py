@@ -124,7 +124,9 @@ class Callers:
 
     async def slow_checks(self, times: int, latency_ms: int) -> None:
         fault = {"path": "/v1/check-api-key", "latency_ms": latency_ms, "times": times}
-        (await self._http.post(f"{self._fleet.sandbox_url}/sandbox/faults", json=fault)).raise_for_status()
+        (
+            await self._http.post(f"{self._fleet.sandbox_url}/sandbox/faults", json={"faults": [fault]})
+        ).raise_for_status()
 
     def put(self, value: str, *numbers: int) -> None:
         for number in numbers:
