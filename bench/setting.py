@@ -79,6 +79,7 @@ def write_setting(
         'environment = "bench"',
         '[server]\nlisten = "127.0.0.1:0"',
         '[metrics]\nlisten = "127.0.0.1:0"',
+        "[cohere]\nsandbox = true",
         '[peppers]\n1 = "file:pepper"',
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"',
     ]

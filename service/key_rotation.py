@@ -11,6 +11,7 @@ import structlog
 from clients.errors import SecretMissing
 from clients.key_check import KeyChecker
 from service.audit_keys import hmac_key_of
+from service.books.alerts import Alerts
 from service.books.books import Books
 from service.books.errors import BooksError, BooksUnavailable
 from service.config import ConfigError, LoadedConfig
@@ -22,11 +23,12 @@ from service.rotation.fingerprint import Fingerprints
 from service.rotation.follower import Follower
 from service.rotation.held import KEK_BYTES, Envelopes
 from service.rotation.held_keys import HeldKeys
-from service.rotation.parts import Failed, Probe, TeamWay
+from service.rotation.parts import Probe, TeamWay
 from service.rotation.replica import Replica
 from service.rotation.rotations import Rotations
 from service.rotation.team_keys import TeamKeys
 from service.snapshot import Snapshot
+from service.source_watch import Counts, SourceWatch
 
 _NAME_DIGITS = 12
 
@@ -38,6 +40,7 @@ class KeyRotation:
     """Everything that rotates keys."""
 
     sources: KeySources
+    watch: SourceWatch
     replica: Replica
     rotations: Rotations
     follower: Follower
@@ -53,8 +56,12 @@ class KeyRotation:
         sources = self.sources.of(snapshot.loaded)
         clients = snapshot.clients
         self.replica.take_over(
-            {team: TeamWay(source, clients[team].keys, clients[team].base_url) for team, source in sources.items()}
+            {
+                team: TeamWay(self.watch.watched(team, source), clients[team].keys, clients[team].base_url)
+                for team, source in sources.items()
+            }
         )
+        self.watch.keep(sources)
         for keys in self.replica.teams:
             clients[keys.team].keys.renew = functools.partial(self.rotations.renew, keys)
 
@@ -95,14 +102,15 @@ class KeyRotation:
 
 @contextlib.asynccontextmanager
 async def key_rotation(
-    snapshot: Snapshot, books: Books, failed: Failed, probe: Probe, call_us_max: int
+    snapshot: Snapshot, books: Books, alerts: Alerts, counts: Counts, probe: Probe, call_us_max: int
 ) -> AsyncIterator[KeyRotation]:
     """Takes every team's key into use, and follows it inside the context.
 
     Args:
         snapshot: What is in force.
         books: Where versions and rotations are kept.
-        failed: Told of what nobody waits for.
+        alerts: Told of what nobody waits for, and of sources that are away.
+        counts: Counts what is read of sources.
         probe: Tries a key in a call.
         call_us_max: How long a call can last.
 
@@ -114,9 +122,10 @@ async def key_rotation(
     replica = Replica(books, Fingerprints(hmac_key_of(loaded)), random_base62(_NAME_DIGITS))
     checker = KeyChecker()
     carrier = Carrier(replica, held, CheckedByCohere(checker), probe)
-    rotations = Rotations(replica, held, carrier, failed)
+    rotations = Rotations(replica, held, carrier, alerts.rotation)
     follower = Follower(replica, rotations, carrier, loaded.config.secrets.refresh_seconds, call_us_max)
-    made = KeyRotation(KeySources(loaded, held.source), replica, rotations, follower, held)
+    watch = SourceWatch(alerts, counts)
+    made = KeyRotation(KeySources(loaded, held.source), watch, replica, rotations, follower, held)
     made.take_over(snapshot)
     try:
         await made.start()

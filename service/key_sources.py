@@ -27,10 +27,10 @@ class KeySources:
 
     Args:
         loaded: Whose [secrets] say how the stores are reached, for as long as the process lives.
-        held: Makes the sources of `held:`.
+        held: Makes the sources of `held:`; absent = teams with such are left out.
     """
 
-    def __init__(self, loaded: LoadedConfig, held: Held) -> None:
+    def __init__(self, loaded: LoadedConfig, held: Held | None = None) -> None:
         self._stores = loaded
         self._held = held
         self._made: dict[str, Made] = {}
@@ -49,6 +49,8 @@ class KeySources:
         problems: list[str] = []
         for team, config in loaded.config.teams.items():
             reference = reference_of(config.cohere_key)
+            if reference.kind == "held" and self._held is None:
+                continue
             try:
                 source = self._source(loaded, team, reference)
             except ImportError:
@@ -75,7 +77,7 @@ class KeySources:
     def _source(self, loaded: LoadedConfig, team: str, reference: Reference) -> KeySource:
         if reference.kind in {"env", "file"}:
             return loaded.local_key_source(reference)
-        if reference.kind == "held":
+        if reference.kind == "held" and self._held is not None:
             return self._held(team)
         made = self._made.get(reference.kind)
         if made is None:

@@ -169,7 +169,7 @@ async def _wired(
     options = RpcOptions(config.server.body_timeout_seconds)
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, kept.books)
-    rotation = await _rotation(reloader, kept, exchange, attempts, stack)
+    rotation = await _rotation(reloader, kept, metrics, exchange, attempts, stack)
     watching = watching_keys(config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived)
     await stack.enter_async_context(watching)
     rotating = RotateKeyServicer(rotation.rotations, rotation.replica.fingerprints)
@@ -181,11 +181,16 @@ async def _wired(
 
 
 async def _rotation(
-    reloader: Reloader, kept: Bookkeeping, exchange: Exchange, attempts: Attempts, stack: contextlib.AsyncExitStack
+    reloader: Reloader,
+    kept: Bookkeeping,
+    metrics: Metrics,
+    exchange: Exchange,
+    attempts: Attempts,
+    stack: contextlib.AsyncExitStack,
 ) -> KeyRotation:
     snapshot = reloader.snapshot
     probe = SmallestCall(exchange, attempts, kept.hasher, lambda: reloader.snapshot)
-    made = key_rotation(snapshot, kept.books, kept.alerts.rotation, probe, _attempt_us_max(snapshot))
+    made = key_rotation(snapshot, kept.books, kept.alerts, metrics, probe, _attempt_us_max(snapshot))
     rotation = await stack.enter_async_context(made)
     reloader.ask_first(rotation.take_over)
     return rotation

@@ -12,9 +12,9 @@ from clients.errors import SecretMissing, SourceUnavailable
 from clients.secrets.reference import Reference
 from clients.secrets.source import require_content
 
-CONNECT_S_MAX, READ_S_MAX = 3.0, 5.0
+CONNECT_S_MAX, READ_S_MAX = 2.0, 5.0
 """What a client may wait for a connection, and for an answer. It is asked once: the next refresh is the retry."""
-ANSWER_S_MAX = 10.0
+ANSWER_S_MAX = 8.0
 """What a question may take with all that belongs to it, such as a login before it."""
 PREVIOUS_LOOKED_AT_MAX = 5
 """How many versions below the current one are looked at for one that is still there."""

@@ -1,6 +1,7 @@
 """`cohort check`: does what start-up does without serving, and says what an operator should know."""
 
 import argparse
+import asyncio
 import importlib
 import ssl
 import sys
@@ -18,6 +19,7 @@ from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import add_config, problems_told
 from service.cli.table import table
 from service.config import ConfigError, LoadedConfig
+from service.key_sources import KeySources
 from service.money import usd_of
 from service.snapshot import Snapshot, snapshot_of
 
@@ -51,6 +53,7 @@ def checked(loaded: LoadedConfig) -> Snapshot:
         *_problems_of(LoadedConfig.database_password, loaded),
         *_certificate_problems(loaded),
         *_tracing_problems(loaded),
+        *_problems_of(_make_key_sources, loaded),
     ]
     try:
         snapshot = snapshot_of(loaded)
@@ -95,6 +98,17 @@ def _problems_of(read: Callable[[LoadedConfig], object], loaded: LoadedConfig) -
     except ConfigError as error:
         return error.problems
     return []
+
+
+def _make_key_sources(loaded: LoadedConfig) -> None:
+    async def make() -> None:
+        sources = KeySources(loaded)
+        try:
+            sources.of(loaded)
+        finally:
+            await sources.close()
+
+    asyncio.run(make())
 
 
 def _certificate_problems(loaded: LoadedConfig) -> list[str]:
@@ -146,7 +160,7 @@ def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
     teams_by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name, client in sorted(snapshot.clients.items()):
         reference = snapshot.loaded.config.teams[name].cohere_key
-        identity = reference
+        identity = f"held: of {name}" if client.source == "held" else reference
         if client.source in {"env", "file"}:
             try:
                 identity = snapshot.loaded.secret(reference).read()

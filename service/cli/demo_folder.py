@@ -39,6 +39,7 @@ listen = "{metrics}"
 
 [cohere]
 base_url = "{base_url}"
+sandbox = {sandbox}
 
 [teams.demo]
 cohere_key = "{cohere_key}"
@@ -134,8 +135,12 @@ def _create(path: Path, addresses: Addresses) -> None:
         "models": "\n".join(f'  "{name}",' for name in MODELS if prices.price_of(name)),
     }
     sandbox_url = f"http://{addresses.sandbox or SANDBOX_LISTEN}"
-    real = _TEMPLATE.format(**shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", books="cohort")
-    local = _TEMPLATE.format(**shared, base_url=sandbox_url, cohere_key="file:sandbox_key", books="sandbox")
+    real = _TEMPLATE.format(
+        **shared, base_url="https://api.cohere.com", sandbox="false", cohere_key="env:CO_API_KEY", books="cohort"
+    )
+    local = _TEMPLATE.format(
+        **shared, base_url=sandbox_url, sandbox="true", cohere_key="file:sandbox_key", books="sandbox"
+    )
     _write(path / "cohort.toml", real)
     _write(path / "sandbox.toml", local)
     _write(path / ACCESS_KEY_FILE, access_keys.create("demo")[1], mode=0o600)

