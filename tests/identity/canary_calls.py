@@ -16,12 +16,12 @@ CHAT = "/cohort.v1.GatewayService/Chat"
 CHAT_STREAM = "/cohort.v1.GatewayService/ChatStream"
 FAULTS = (
     {"status": 401, "message": "invalid api token {cohere_key}"},
-    {"status": 403, "message": "{cohere_key} may not"},
     {"status": 500, "message": "failed for Bearer {cohere_key}"},
     {"status": 502, "body": "html", "message": "{cohere_key}"},
     {"disconnect": True},
     {"cut_after_bytes": 20},
     {"headers": {"x-debug-trace-id": "{cohere_key}"}, "status": 400, "message": "no"},
+    {"status": 403, "message": "{cohere_key} may not"},  # the last: no other call is sent with this key then
 )
 
 
@@ -29,12 +29,19 @@ async def lived(made: Scene, secrets: Secrets) -> list[Ended]:
     """All of it."""
     secrets.add_files(made.folder)
     made.sandbox.state.keys.add([Key("canary", secrets.texts["Cohere key"], "sandbox-organization")])
+    await usable(made)
     return [
         *await call_all(made, secrets),
         *await operate(made, secrets),
         *await fail_at_cohere(made, secrets),
         *await change(made, secrets),
     ]
+
+
+async def usable(made: Scene) -> None:
+    """Waits until the team's Cohere key is good, which at the start it was not, nor after a 401."""
+    keys = made.service.reloader.snapshot.clients[TEAM].keys
+    await requests.until(lambda: keys.refusal is None)
 
 
 async def call_all(made: Scene, secrets: Secrets) -> list[Ended]:
@@ -81,6 +88,7 @@ async def fail_at_cohere(made: Scene, secrets: Secrets) -> list[Ended]:
     shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
     for fault in FAULTS:
         for path in (CHAT, CHAT_STREAM):
+            await usable(made)
             fields = {name: _quoting(value, secrets.texts["Cohere key"]) for name, value in fault.items()}
             made.sandbox.state.faults.add([Fault.model_validate(fields)])
             ended.append(await RPCS[path].call(made.channel(), requests.chat(), shown.metadata))
@@ -108,10 +116,12 @@ async def change(made: Scene, secrets: Secrets) -> list[Ended]:
     made.sandbox.state.keys.add([Key("rotated", rotated, "sandbox-organization")])
     shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
     ended = []
-    for value in (rotated, canary(), ""):
+    wrong_key = secrets.values["Cohere key, refused"] = canary()
+    keys = reloader.snapshot.clients[TEAM].keys
+    for value in (rotated, wrong_key, f"'{wrong_key}'", ""):
         (made.folder / "cohere.key").write_text(value)
-        reloader.renew_keys()
+        await keys.renewed()
         ended.append(await RPCS[CHAT].call(made.channel(), requests.chat(), shown.metadata))
     (made.folder / "cohere.key").write_text(rotated)
-    reloader.renew_keys()
+    await keys.renewed()
     return ended
