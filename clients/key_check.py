@@ -6,6 +6,7 @@ the HTTP client (else one that depends on what is installed), and that it is not
 """
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
@@ -79,9 +80,7 @@ async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None)
     try:
         async with (
             asyncio.timeout(timeout_s),
-            httpx.AsyncClient(
-                verify=ssl.create_default_context(), trust_env=False, follow_redirects=False, timeout=timeout_s
-            ) as http,
+            httpx.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False, timeout=timeout_s) as http,
         ):
             return await _verdict(
                 AsyncClientWrapper(
@@ -147,6 +146,11 @@ async def _with_models(client: "AsyncClientWrapper", verdict: KeyVerdict, value:
         return replace(verdict, message=f"{verdict.message}; its list of models cannot be read", trial=trial)
     named = {endpoint: tuple(sorted(filter(None, names))) for endpoint, names in models.items()}
     return replace(verdict, models=named, trial=trial)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _is_trial(headers: Mapping[str, str]) -> bool:

@@ -14,6 +14,8 @@ from clients.errors import SecretMissing
 from service import config
 from service.address import is_loopback
 from service.audit_keys import audit_keys_of
+from service.cli.check_keys import show_keys
+from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import add_config, problems_told
 from service.cli.table import table
 from service.config import ConfigError, LoadedConfig
@@ -35,6 +37,8 @@ _COLUMNS = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_config(parser)
+    parser.add_argument("--keys", action="store_true", help="ask Cohere, by what is free, whether it takes each key")
+    parser.add_argument("--json", action="store_true", help="with --keys: print what was found as JSON, a team a line")
     parser.set_defaults(run=_run)
 
 
@@ -178,6 +182,10 @@ def _pepper_warnings(snapshot: Snapshot) -> list[str]:
 def _run(arguments: argparse.Namespace) -> int:
     with problems_told():
         snapshot = checked(config.load(arguments.config))
+        if arguments.keys:
+            return show_keys(snapshot, as_json=arguments.json)
+    if arguments.json:
+        raise CommandFailed("--json goes with --keys", NOT_STARTED)
     warnings = warnings_of(snapshot)
     print(teams_table(snapshot))
     sys.stdout.flush()

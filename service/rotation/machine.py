@@ -81,6 +81,17 @@ def stage(history: History, found: Found, asked: Asked, now_us: int) -> Change:
     return Change(history, [*notices, body])
 
 
+def there_already(history: History, fingerprint: bytes) -> Rotation | None:
+    """The rotation that brought a value into use, or that is about to and for which nobody asked."""
+    current, under_way = history.current, history.open
+    if current is not None and current.fingerprint == fingerprint:
+        return history.rotation_to(current.version)
+    if under_way is None or under_way.started_by != AUTOMATIC:
+        return None
+    version = history.version(under_way.version)
+    return under_way if version is not None and version.fingerprint == fingerprint else None
+
+
 def refuse(history: History, asked: Asked, cause: Cause, message: str, now_us: int) -> Change:
     """Keeps a rotation that somebody asked for, and for which nothing could be read."""
     rotation = replace(_begun(asked, State.FAILED, None, now_us), cause=cause, message=message, lease_until_us=0)

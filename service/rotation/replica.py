@@ -100,14 +100,14 @@ class Replica:
             return False
         return True
 
-    async def begin(self, keys: TeamKeys, work: Work) -> Rotation:
-        """Begins a rotation, by work of `steps.begin`; the rotation, which may have begun before.
+    async def begin(self, keys: TeamKeys, work: Work) -> Rotation | None:
+        """Begins a rotation, by work of `steps.begin`; what that gives.
 
         Raises:
             BooksError: As `step`.
         """
         async with self._turn:
-            begun: tuple[Rotation, History] = await self.books.change(work)
+            begun: tuple[Rotation | None, History] = await self.books.change(work)
             self._took(keys, begun[1])
         return begun[0]
 

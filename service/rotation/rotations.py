@@ -97,10 +97,12 @@ class Rotations:
             work = steps.begin_unread(keys.team, asked, cause, value.message)
             return Told(keys.history, await self._replica.begin(keys, work))
         found = self._found(keys, value)
+        rotation = await self._begin(keys, found, value, asked)
         current = keys.history.current
         if current is not None and current.fingerprint == found.fingerprint:
-            return Told(keys.history, keys.history.rotation_to(current.version), unchanged=True)
-        rotation = self._joined(keys, found) or await self._begin(keys, found, value, asked)
+            return Told(keys.history, rotation, unchanged=True)
+        if rotation is None:
+            return Told(keys.history, None)
         await self._seen_through(keys, rotation)
         return Told(keys.history, keys.history.rotation(rotation.id))
 
@@ -147,7 +149,7 @@ class Rotations:
                 case News.NONE:
                     self._tell_if_refused(keys, found)
             keys.read_before = found.fingerprint
-        under_way = self._joined(keys, found)
+        under_way = machine.there_already(keys.history, found.fingerprint)
         if under_way is not None:
             await self._seen_through(keys, under_way)
 
@@ -206,28 +208,17 @@ class Rotations:
             wish.request_digest,
         )  # fmt: skip
 
-    @staticmethod
-    def _joined(keys: TeamKeys, found: Found) -> Rotation | None:
-        """The rotation under way to the same value, if nobody asked for it: whoever asks now waits for it."""
-        under_way = keys.history.open
-        if under_way is None or under_way.started_by != AUTOMATIC:
-            return None
-        version = keys.history.version(under_way.version)
-        return under_way if version is not None and version.fingerprint == found.fingerprint else None
-
-    async def _begin(self, keys: TeamKeys, found: Found, value: Secret, asked: Asked) -> Rotation:
+    async def _begin(self, keys: TeamKeys, found: Found, value: Secret, asked: Asked) -> Rotation | None:
         is_held = keys.way.source.kind == KIND
         seal = self._held.sealing(keys.team, value.reveal()) if is_held else None
         rotation = await self._replica.begin(keys, steps.begin(keys.team, found, asked, seal))
-        if rotation.id == asked.id:
+        if rotation is not None and rotation.id == asked.id:
             keys.keep(value.reveal())
             self._carry(keys, rotation.id)
         return rotation
 
     async def _began_by_itself(self, keys: TeamKeys, found: Found, value: Secret) -> bool:
         """Begins a rotation for which nobody asked; False if it has to wait for one that somebody asked for."""
-        if self._joined(keys, found):
-            return True
         wish = Wish(keys.team, AUTOMATIC, OVERLAP_DEFAULT_US)
         try:
             await self._begin(keys, found, value, self._asked(wish))

@@ -44,18 +44,32 @@ def step(team: str, act: Step, seal: Seal | None = None) -> Work:
 
 
 def begin(team: str, found: Found, asked: Asked, seal: Seal | None = None) -> Work:
-    """Begins a rotation, or finds the one that the same request has begun; gives the `Rotation` and the `History`.
+    """Begins a rotation, or finds the one that the same request has begun, or that needs no other; gives the `Rotation`
+    and the `History`. There is no rotation if the value is in use without one.
 
     Raises (through the entry's `done`):
         RequestIdReused: The request's name stands for another one.
         RotationUnderWay: As `machine.stage`.
     """
-    return _asked(team, asked, lambda history, now_us: machine.stage(history, found, asked, now_us), seal)
+
+    def act(history: History, now_us: int) -> Change:
+        # Another replica, too, has seen the value, and was faster.
+        current = history.current
+        in_use = current is not None and current.fingerprint == found.fingerprint
+        if in_use or machine.there_already(history, found.fingerprint):
+            return Change(history, [])
+        return machine.stage(history, found, asked, now_us)
+
+    return _asked(team, asked, found.fingerprint, act, seal)
 
 
 def begin_unread(team: str, asked: Asked, cause: Cause, message: str) -> Work:
     """Keeps a rotation for which nothing could be read; gives and raises what `begin` does."""
-    return _asked(team, asked, lambda history, now_us: machine.refuse(history, asked, cause, message, now_us), None)
+
+    def act(history: History, now_us: int) -> Change:
+        return machine.refuse(history, asked, cause, message, now_us)
+
+    return _asked(team, asked, b"", act, None)
 
 
 def known(history: History, request_id: str, request_digest: bytes) -> Rotation | None:
@@ -84,18 +98,18 @@ def reseal(team: str, version: int, before: bytes, after: bytes, kek_version: st
     return Work("", work)
 
 
-def _asked(team: str, asked: Asked, act: Step, seal: Seal | None) -> Work:
-    async def work(tx: Transaction) -> tuple[tuple[Rotation, History], list[Record]]:
+def _asked(team: str, asked: Asked, fingerprint: bytes, act: Step, seal: Seal | None) -> Work:
+    async def work(tx: Transaction) -> tuple[tuple[Rotation | None, History], list[Record]]:
         await rows.lock(tx)
         before = await rows.read_history(tx, team)
         begun = known(before, asked.request_id, asked.request_digest)
         if begun is not None:
             return (begun, before), []
         change = act(before, await ledger.clock(tx))
+        if change.history == before:
+            return (machine.there_already(before, fingerprint), before), []
         await _write(tx, before, change.history, seal)
-        rotation = change.history.rotation(asked.id)
-        assert rotation is not None  # noqa: S101 (it was just put there)
-        return (rotation, change.history), _records(team, change.notices)
+        return (change.history.rotation(asked.id), change.history), _records(team, change.notices)
 
     return Work("", work)
 

@@ -183,7 +183,7 @@ def test_the_page_knows_every_scope_and_what_it_opens() -> None:
     for path, scopes in SCOPES_OF_RPC.items():
         narrowest = scopes[0]
         assert narrowest == "admin" or path.rpartition("/")[2] in rows[narrowest]
-        assert ("admin" in scopes) == ("AdminService" in path or path.endswith("/GetUsage"))
+        assert ("admin" in scopes) == ("AdminService" in path or path.endswith(("/GetUsage", "/RotateKey")))
 
 
 def test_the_page_uses_long_flags_and_no_address_but_its_own() -> None:

@@ -1,5 +1,6 @@
 """ListTeams and GetTeam: who sees which teams, page by page, and how it stands with budgets and Cohere keys."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,9 @@ async def test_the_state_of_a_cohere_key_is_told_and_why_to_operators_alone(made
     made.sandbox.state.faults.add([Fault(status=401, message="no")])
     await refused(teams.chat())
     rejected = (await teams.get("search")).cohere_key
+    async with asyncio.timeout(10):
+        while (await teams.get("search")).cohere_key.state != team_pb2.COHERE_KEY_STATE_AVAILABLE:
+            await asyncio.sleep(0.05)
     await teams.chat()
     (made.folder / "cohere.key").unlink()
     made.service.reloader.renew_keys()

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from yarl import URL
 
+from clients.breaker import TRIAL_S
 from clients.cohere_key import CohereKey
 from clients.errors import Billing, UpstreamError
 from clients.key_ring import KeyRing
@@ -225,6 +226,20 @@ async def test_a_refused_version_gives_way_to_the_one_before_it(
 
     assert await attempts.run(new_call(), client, QUOTE, once) is ANSWER
     assert [slot.key.version for slot in once.slots] == [2, 1]
+
+
+async def test_a_call_that_was_to_find_out_and_could_not_be_paid_for_leaves_it_to_the_next(attempts: Attempts) -> None:
+    time_s = [0.0]
+    keys = KeyRing(clock_s=lambda: time_s[0])
+    keys.use(CohereKey("one", 1))
+    client = TeamClient("demo", URL("http://127.0.0.1:1"), keys, "file")
+    with pytest.raises(UpstreamError):
+        await attempts.run(new_call(), client, QUOTE, Once(refused_with(402), sends=True))
+    time_s[0] += TRIAL_S
+    with pytest.raises(HoldExceedsLimit):
+        await attempts.run(new_call(), client, dataclasses.replace(QUOTE, hold_nanos=2 * USD), Once())
+
+    assert await attempts.run(new_call(), client, QUOTE, Once(sends=True)) is ANSWER
 
 
 async def test_the_outcome_of_an_attempt_says_nothing_of_the_one_before(
