@@ -25,6 +25,10 @@ Value = TypeVar("Value")
 Problem: TypeAlias = SecretMissing | SourceUnavailable
 
 
+class CredentialUnusable(Exception):
+    """What we show to a source is not there, or not what it should be. Says which, never the value."""
+
+
 async def asked(reference: Reference, answer: Awaitable[Value], explained: Callable[[Exception], Problem]) -> Value:
     """Awaits a client's answer.
 
@@ -43,6 +47,8 @@ async def asked(reference: Reference, answer: Awaitable[Value], explained: Calla
             return await answer
     except TimeoutError:
         problem = SourceUnavailable(f"{reference.text}: no answer in time")
+    except CredentialUnusable as ours:
+        problem = SourceUnavailable(f"{reference.text}: what to ask with: {ours}")
     except (SecretMissing, SourceUnavailable) as ours:
         problem = ours
     except Exception as error:
@@ -107,9 +113,9 @@ def credential_of(read: Callable[[], str]) -> str:
         read: Reads it from its own `SecretSource`.
 
     Raises:
-        SourceUnavailable: It cannot be read; the Cohere key behind it is not missing for that.
+        CredentialUnusable: It cannot be read; the Cohere key behind it is not missing for that.
     """
     try:
         return read()
     except SecretMissing as missing:
-        raise SourceUnavailable(f"what to ask with: {missing}") from None
+        raise CredentialUnusable(str(missing)) from None

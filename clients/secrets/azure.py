@@ -174,7 +174,7 @@ class AzureKeySource:
 
 def _explained(reference: Reference, error: Exception) -> Problem:
     match error:
-        case ClientAuthenticationError():
+        case ClientAuthenticationError() | ValueError():  # the latter where the pod was given none
             return SourceUnavailable(f"{reference.text}: our identity is not taken: see secrets.azure")
         case ResourceNotFoundError():
             return SecretMissing(f"{reference.text}: Azure has no such secret, or it is deleted")

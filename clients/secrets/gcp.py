@@ -20,6 +20,7 @@ from clients.errors import SecretMissing, SourceUnavailable
 from clients.secrets.asking import (
     PREVIOUS_LOOKED_AT_MAX,
     READ_S_MAX,
+    CredentialUnusable,
     Problem,
     asked,
     credential_of,
@@ -140,13 +141,13 @@ class GcpSecrets:
     def _credentials(self) -> Credentials:
         if self._service_account_key is None:
             return google.auth.default(scopes=_SCOPES)[0]
-        key = credential_of(self._service_account_key.read_block)
         try:
+            key = orjson.loads(credential_of(self._service_account_key.read_block))
             made = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
-                orjson.loads(key), scopes=_SCOPES
+                key if isinstance(key, dict) else {}, scopes=_SCOPES
             )
         except (ValueError, GoogleAuthError):
-            raise SourceUnavailable("what to ask with: no JSON key of a service account") from None
+            raise CredentialUnusable("no JSON key of a service account") from None
         return cast("Credentials", made)
 
 

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 import hvac
 import hvac.exceptions
 
-from clients.errors import SourceUnavailable
-from clients.secrets.asking import credential_of
+from clients.secrets.asking import CredentialUnusable, credential_of
 from clients.secrets.source import SecretSource, text_of, without_line_end
 
 
@@ -45,7 +44,7 @@ class Login(Protocol):
 
         Raises:
             LoginRefused: Vault refuses.
-            SourceUnavailable: What we log in with cannot be read.
+            CredentialUnusable: What we log in with cannot be read.
         """
 
 
@@ -97,7 +96,7 @@ class KubernetesLogin:
         try:
             jwt = without_line_end(text_of(self._jwt_file))
         except OSError as error:
-            raise SourceUnavailable(f"secrets.vault.jwt_file: {error.strerror}") from None
+            raise CredentialUnusable(f"secrets.vault.jwt_file: {error.strerror}") from None
         try:
             answer = client.auth.kubernetes.login(self._role, jwt, mount_point=self._mount)
         except _REFUSALS:

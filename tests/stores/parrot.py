@@ -18,11 +18,13 @@ class Parrot:
         self.form = "json"
         self.requests = 0
         self.paths: list[str] = []
+        self.tokens: list[str] = []
         self.logins_refused = True
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         self.paths.append(request.path)
+        self.tokens.append(request.headers.get("X-Vault-Token", ""))
         body = (await request.read()).decode("latin-1")
         quoted = f"{body} {dict(request.headers)} {' '.join(COHERE_KEYS)}"
         if not self.logins_refused and "/auth/" in request.path:
