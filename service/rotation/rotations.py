@@ -152,6 +152,7 @@ class Rotations:
         under_way = machine.there_already(keys.history, found.fingerprint)
         if under_way is not None:
             await self._seen_through(keys, under_way)
+            self._tell_if_refused(keys, found)
 
     async def renew(self, keys: TeamKeys) -> None:
         """Does what `look` does, for calls that were refused: they go on with what they have if it cannot be done."""
@@ -261,7 +262,5 @@ class Rotations:
             return
         rotation = keys.history.rotation_to(known.version)
         if rotation is not None:
-            keys.way.ring.problem = (
-                f"{found.reference} holds version {known.version}, which was {rotation.state.value.replace('_', ' ')}: "
-                f"{rotation.message}"
-            )
+            fate = "failed" if known.state is State.FAILED else "was rolled back"
+            keys.way.ring.problem = f"{found.reference} holds version {known.version}, which {fate}: {rotation.message}"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from clients.sandbox import Fault
 from clients.sandbox.keys import Key
 from cohort.v1.access_key_pb2 import CreateAccessKeyResponse, RotateAccessKeyResponse
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest
 from tests.e2e import requests
 from tests.identity.canaries import Secrets, canary
 from tests.identity.minters import STATES, Holder, Presented, bearer
@@ -13,6 +14,9 @@ from tests.identity.rpcs import ENTRIES, RPCS, TEAM, Ended, narrowest
 from tests.identity.scene import Scene
 
 CHAT = "/cohort.v1.GatewayService/Chat"
+ROTATE = "/cohort.v1.GatewayService/RotateKey"
+HELD = "kept"
+"""A team whose Cohere key Cohort holds."""
 CHAT_STREAM = "/cohort.v1.GatewayService/ChatStream"
 FAULTS = (
     {"status": 401, "message": "invalid api token {cohere_key}"},
@@ -35,7 +39,33 @@ async def lived(made: Scene, secrets: Secrets) -> list[Ended]:
         *await operate(made, secrets),
         *await fail_at_cohere(made, secrets),
         *await change(made, secrets),
+        *await rotate(made, secrets),
     ]
+
+
+async def rotate(made: Scene, secrets: Secrets) -> list[Ended]:
+    """Keys given to Cohort to hold: good ones, one that fails, with a probe, in trials, and where none is taken."""
+    first, second, wrong = (secrets.texts[f"Cohere key given inline{which}"] for which in ("", ", next", ", refused"))
+    made.sandbox.state.keys.add([Key(name, name, "sandbox-organization") for name in (first, second)])
+    shown = made.minters.access_key.mint(Holder(TEAM, "admin"))
+    asked = [
+        RotateKeyRequest(team=HELD, inline_key=first, request_id="canary"),
+        RotateKeyRequest(team=HELD, inline_key=second, request_id="canary"),
+        RotateKeyRequest(team=HELD, inline_key=wrong),
+        RotateKeyRequest(team=HELD, inline_key=f"Bearer {wrong}"),
+        RotateKeyRequest(team=HELD, inline_key=second, validate_only=True, probe=True),
+        RotateKeyRequest(team=HELD, inline_key=second, probe=True),
+        RotateKeyRequest(team=TEAM, inline_key=wrong),
+        RotateKeyRequest(team=HELD, inline_key=wrong * 200),
+        RotateKeyRequest(team=wrong[:40], inline_key=wrong, overlap_seconds=-1),
+    ]
+    ended = [await RPCS[ROTATE].call(made.channel(), request, shown.metadata) for request in asked]
+    said = ["", "REQUEST_ID_REUSED", "", "", "", "", "KEY_SOURCE_READ_ONLY", "REQUEST_INVALID", "REQUEST_INVALID"]
+    assert [each.reason for each in ended] == said
+    keys = made.service.reloader.snapshot.clients[HELD].keys
+    assert keys.in_use is not None
+    assert keys.in_use.reveal() == second
+    return ended
 
 
 async def usable(made: Scene) -> None:

@@ -5,7 +5,7 @@ Time is the database's: what waits for a lease or an overlap is waited for by mo
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -213,3 +213,14 @@ async def member(
 async def history_in(database: Database) -> History:
     """What the rows say."""
     return await database.read(lambda tx: rows.read_history(tx, TEAM))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def until_open(one: Member) -> None:
+    await until(lambda: one.history.open is not None and one.checker.asked > 0)

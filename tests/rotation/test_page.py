@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import get_args
 
 import grpc.aio
 import pytest
@@ -127,9 +128,9 @@ def prepared(folder: Path, url: str) -> Scene:
     return Scene(folder, access_key)
 
 
-def heading_of(command: str, place: int) -> str:
-    before = PAGE[:place]
-    return re.findall(r"^##+ (.*)$", before, re.MULTILINE)[-1]
+def heading_of(place: int) -> str:
+    headings: list[str] = re.findall(r"^##+ (.*)$", PAGE[:place], re.MULTILINE)
+    return headings[-1]
 
 
 @pytest.mark.slow
@@ -145,7 +146,7 @@ async def test_the_page_leads_through_the_night(tmp_path: Path, monkeypatch: pyt
         async with running(config.load(tmp_path / "cohort.toml"), log) as service:
             at.port = service.port
             for match in re.finditer(r"^ *\$ (.*)$", PAGE, re.MULTILINE):
-                await _before(at, heading_of(match[1], match.start()), match[1])
+                await _before(at, heading_of(match.start()), match[1])
                 shown.append((match[1], await at.run(match[1])))
 
     assert len(shown) == len(COMMANDS) >= 15
@@ -164,7 +165,7 @@ def test_the_page_tells_every_state_and_only_reasons_and_alerts_that_there_are()
 
     assert told == {each.value.replace("_", " ") for each in State} - {"previous"}
     assert named <= reasons
-    assert set(re.findall(r"`(cohere_key_rotation|key_source_\w+)`", PAGE)) <= set(Kind.__args__)
+    assert set(re.findall(r"`(cohere_key_rotation|key_source_\w+)`", PAGE)) <= set(get_args(Kind))
 
 
 def test_the_page_knows_how_long_a_call_can_last() -> None:
