@@ -6,11 +6,11 @@ FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # The locks first: as long as they stay, this layer does.
-COPY requirements-build.lock requirements-otel.lock ./
+COPY requirements-build.lock requirements-image.lock ./
 RUN python3 -m venv /opt/build \
   && python3 -m venv --without-pip /opt/venv \
   && /opt/build/bin/pip install --quiet --require-hashes -r requirements-build.lock \
-  && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes -r requirements-otel.lock
+  && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes -r requirements-image.lock
 COPY pyproject.toml README.md ./
 COPY protos protos
 COPY clients clients

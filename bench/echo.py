@@ -19,6 +19,7 @@ from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceServicer, add_GatewayServiceServicer_to_server
 from cohort.v1.get_usage_pb2 import GetUsageRequest, GetUsageResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse
 
 
 class Echo(GatewayServiceServicer):
@@ -50,6 +51,9 @@ class Echo(GatewayServiceServicer):
 
     async def GetUsage(self, _request: GetUsageRequest, _context: Any) -> GetUsageResponse:
         return GetUsageResponse()
+
+    async def RotateKey(self, _request: RotateKeyRequest, _context: Any) -> RotateKeyResponse:
+        return RotateKeyResponse()
 
 
 async def _serve() -> None:

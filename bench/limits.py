@@ -5,18 +5,17 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from yarl import URL
 
-from clients.cohere_key import KeyRing
+from clients.cohere_key import CohereKey
+from clients.key_ring import KeyRing
 from clients.pacing.allowance import Allowance
 from clients.pacing.load import load_of
 from clients.pacing.pacer import Pacer
-from clients.secrets.source import FileSource
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1.chat_pb2 import ChatRequest
@@ -63,11 +62,10 @@ def limit_costs(calls: int = 20_000) -> list[LimitCost]:
 
 async def _measured(calls: int) -> list[LimitCost]:
     with tempfile.TemporaryDirectory(prefix="cohort-bench-") as folder:
-        (Path(folder) / "key").write_text("a-Cohere-key-that-nobody-checks")
         database = await open_database(f"sqlite:{folder}/books.db")
         await migrate(database)
         try:
-            scene = await _Scene.on(database, Path(folder))
+            scene = await _Scene.on(database)
             return [
                 LimitCost("Chat", await scene.cpu_us(_CHAT, 0, calls)),
                 LimitCost("Embed 96", await scene.cpu_us(_EMBED, len(_EMBED.texts), calls)),
@@ -89,7 +87,7 @@ class _Scene:
         self._limits, self._pacer, self._client = limits, pacer, client
 
     @classmethod
-    async def on(cls, database: Database, folder: Path) -> "_Scene":
+    async def on(cls, database: Database) -> "_Scene":
         clock, holder = DatabaseClock(await database.now_us()), f"team:{_TEAM}"
         rates = (
             Limit(holder, "requests_per_minute", SO_MANY),
@@ -100,7 +98,9 @@ class _Scene:
         books = Books(database, Committer(database, clock, lambda _: None))
         pacer = Pacer(Paces(database), Metrics())
         pacer.take_over({_TEAM: Allowance(chat_requests=SO_MANY, embed_inputs=SO_MANY)})
-        client = TeamClient(_TEAM, URL("http://127.0.0.1"), KeyRing(FileSource(folder / "key")))
+        keys = KeyRing()
+        keys.use(CohereKey("bench", 1))
+        client = TeamClient(_TEAM, URL("http://127.0.0.1"), keys, "file")
         return cls(Limits(books, clock.now_us, lambda _: terms, lambda: SO_MANY), pacer, client)
 
     async def cpu_us(self, request: ChatRequest | EmbedRequest, inputs: int, calls: int) -> float:
@@ -109,7 +109,7 @@ class _Scene:
         client, pacer, limits = self._client, self._pacer, self._limits
 
         async def attempts() -> Slot:
-            return await client.slot(pacer, load_of(request), asyncio.get_running_loop().time() + 60)
+            return await client.slot("chat", pacer, load_of(request), asyncio.get_running_loop().time() + 60)
 
         async def limited() -> None:
             await limits.run(call, inputs, attempts)
@@ -125,7 +125,8 @@ class _Scene:
 
 
 async def _free(client: TeamClient) -> Slot:
-    return Slot(client.keys.current(), client.base_url)
+    leave = await client.keys.leave("chat")
+    return Slot(leave.key, client.base_url, begun_s=leave.begun_s, trial=leave.trial)
 
 
 async def _round_s(once: Callable[[], Awaitable[None]], calls: int) -> float:

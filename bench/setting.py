@@ -79,7 +79,7 @@ def write_setting(
         'environment = "bench"',
         '[server]\nlisten = "127.0.0.1:0"',
         '[metrics]\nlisten = "127.0.0.1:0"',
-        '[cohere.pacing]\nkey_kind = "off"',
+        '[cohere]\nsandbox = true\n[cohere.pacing]\nkey_kind = "off"',
         '[peppers]\n1 = "file:pepper"',
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"',
     ]

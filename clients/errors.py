@@ -2,6 +2,7 @@
 
 UpstreamError        an attempt that failed: a status of Cohere's, a network fault, a broken answer
 SecretMissing        the source of a Cohere key holds none, or nothing that can be a key
+SourceUnavailable    it cannot be reached, or refuses to be read
 """
 
 import enum
@@ -9,7 +10,7 @@ import enum
 from clients.codec.errors import MalformedAnswer
 from cohort.v1.error_reason_pb2 import ErrorReason
 
-__all__ = ["Billing", "MalformedAnswer", "SecretMissing", "UpstreamError"]
+__all__ = ["Billing", "MalformedAnswer", "SecretMissing", "SourceUnavailable", "UpstreamError"]
 
 MESSAGE_CHARS_MAX = 500
 
@@ -64,3 +65,7 @@ class UpstreamError(Exception):
 
 class SecretMissing(Exception):
     """The source of a Cohere key holds none, or holds what cannot be a key. Says which source, never the value."""
+
+
+class SourceUnavailable(Exception):
+    """The source of a Cohere key cannot be reached, or refuses to be read. Says which source and why, never a value."""

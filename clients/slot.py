@@ -18,3 +18,7 @@ class Slot:
     """What it has taken of Cohere's limits."""
     sent: bool = False
     """The first byte may be on its way. Until then the attempt costs nothing, and may be given up."""
+    begun_s: float = 0.0
+    """When leave was given, on the clock of the team's key ring."""
+    trial: bool = False
+    """The key was refused before: this attempt finds out whether it still is."""

@@ -46,6 +46,7 @@ _KEY_MESSAGES = {
     402: "Cohere refuses to bill this team's account: add a payment method or raise its monthly cap",
     403: "This team's Cohere key has no permission for this endpoint or model",
 }
+_NOT_TRIED = "not sent, for Cohere has refused others"
 
 _PROVED_FREE = frozenset({400, 401, 402, 403, 404, 413, 429})
 _FREE_IF_COHERE_ANSWERED = frozenset({408, 409})
@@ -76,6 +77,12 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
         error_type=error_type,
         debug_trace_id=headers.get("x-debug-trace-id", ""),
     )
+
+
+def refusal_of_key(status: int) -> UpstreamError:
+    """What a call gets that is not made, because Cohere has answered others with *status*: 401, 402 or 403."""
+    message = f"{_KEY_MESSAGES[status]} ({_NOT_TRIED})"
+    return UpstreamError(_REASONS[status], message, billing=Billing.NONE)
 
 
 def _error_body(body: bytes) -> dict[str, object] | None:

@@ -6,43 +6,63 @@ from collections.abc import Sequence
 from yarl import URL
 
 from clients.codec.embed import FloatsAs
-from clients.cohere_key import KeyRing
+from clients.key_ring import KeyRing
 from clients.pacing.load import Load
 from clients.pacing.pacer import Pacer
 from clients.slot import Slot
 
 
 class TeamClient:
-    """The outbound side of one team."""
+    """The outbound side of one team.
 
-    def __init__(self, team: str, base_url: URL, keys: KeyRing) -> None:
+    Args:
+        team: Its name.
+        base_url: Its Cohere.
+        keys: The versions of its key that are in use.
+        source: Where its key comes from: the kind of the reference, such as "env".
+    """
+
+    def __init__(self, team: str, base_url: URL, keys: KeyRing, source: str) -> None:
         self.team = team
         self.base_url = base_url
         self.keys = keys
+        self.source = source
 
-    async def slot(self, pacer: Pacer, load: Load, latest_s: float) -> Slot:
+    async def slot(self, endpoint: str, pacer: Pacer, load: Load, latest_s: float) -> Slot:
         """Grants leave for one attempt, once it is its turn.
 
         Args:
+            endpoint: What the attempt calls.
             pacer: Knows whose turn it is.
             load: What the attempt counts for in Cohere's limits.
             latest_s: When it has to begin at the latest, on the loop's clock.
 
         Raises:
-            UpstreamError: COHERE_KEY_MISSING.
+            UpstreamError: COHERE_KEY_MISSING; or COHERE_KEY_REJECTED, COHERE_BILLING, COHERE_KEY_FORBIDDEN, if Cohere
+                has refused others.
             PacingError: Its turn comes too late, or never.
             PaceLost: Nobody knows whose turn it is.
         """
-        turn = await pacer.turn(self.team, self.keys.current(), load, latest_s)
-        return Slot(self.keys.current(), self.base_url, turn)  # the key may have changed meanwhile
+        turn = await pacer.turn(self.team, await self.keys.usable(endpoint), load, latest_s)
+        try:
+            leave = await self.keys.leave(endpoint)  # the key may have changed meanwhile, or been refused
+        except BaseException:
+            pacer.give_back(turn)
+            raise
+        return Slot(leave.key, self.base_url, turn, begun_s=leave.begun_s, trial=leave.trial)
 
     def has_turn(self, pacer: Pacer, load: Load) -> bool:
-        """Tells whether an attempt could be made at once.
+        """Tells whether an attempt could be made at once, or is refused at once.
 
-        Raises:
-            UpstreamError: COHERE_KEY_MISSING.
+        Args:
+            pacer: Knows whose turn it is.
+            load: What the attempt counts for in Cohere's limits.
+
+        Args:
+            endpoint: What the attempt calls.
         """
-        return pacer.has_turn(self.team, self.keys.current(), load)
+        key = self.keys.in_use
+        return key is None or pacer.has_turn(self.team, key, load)
 
 
 class FloatTrust:

@@ -24,6 +24,7 @@ from service.books.entries import Admitted, Settlement, State
 from service.books.errors import BooksError, BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
 from service.call_records import End, admission_of, settlement_of, units_of
+from service.errors import DeadlineTooShort
 from service.pricing.cost import cost_nanos
 from service.quote import Quote
 from service.snapshot import BudgetTerms
@@ -32,6 +33,8 @@ from service.telemetry.metrics import Metrics
 
 ATTEMPTS_MAX = 3
 BACKOFF_BASE_S = 0.25
+KEY_REFUSED = frozenset({401, 403})
+"""With another version of the team's Cohere key the same request may be taken."""
 RETRY_AFTER_MAX_S = 5.0
 """A 429 that asks for more is the caller's to wait out."""
 
@@ -128,12 +131,16 @@ class Attempts:
     async def _slot(self, call: Call, client: TeamClient, quote: Quote, failed: UpstreamError | None) -> Slot:
         """Waits for an attempt's turn, before anything is held: who waits for Cohere keeps nobody from their money."""
         try:
-            slot = await client.slot(self._pacer, quote.load, call.latest_turn_s)
+            slot = await client.slot(call.endpoint, self._pacer, quote.load, call.latest_turn_s)
         except UpstreamBusy:
             if failed is None:
                 raise
             raise failed from None  # something was sent, and this is how that ended
-        call.require_time_for_an_attempt()
+        try:
+            call.require_time_for_an_attempt()
+        except DeadlineTooShort:
+            client.keys.unused(slot, call.endpoint)
+            raise
         return slot
 
     async def _one(
@@ -157,16 +164,18 @@ class Attempts:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
             except UpstreamError as error:
-                client.keys.answered(slot.key, error.status)
+                client.keys.answered(slot, call.endpoint, error.status)
                 await self._failed(call, client, slot, quote, budget, admitted, error)
                 raise
             except BaseException as error:
                 self._books.submit(self._ended(call, quote, admitted, _broken_off(call, slot, error)))
                 raise
-            client.keys.answered(slot.key, 200)
+            client.keys.answered(slot, call.endpoint, 200)
             await self._settle(call, quote, budget, admitted, _answered(call, quote, answered))
         finally:
             call.slot = None
+            if not slot.sent:
+                client.keys.unused(slot, call.endpoint)
         return answered
 
     async def _admit(
@@ -241,9 +250,8 @@ class Attempts:
         """Seconds to wait before the next attempt; None if there must not be one."""
         if call.detached or call.attempts >= ATTEMPTS_MAX:
             return None
-        if error.status == 401 and not call.key_renewed:
-            call.key_renewed = True
-            return 0.0 if await client.keys.renew_after(slot.key) else None
+        if error.status in KEY_REFUSED:
+            return 0.0 if await client.keys.another(slot.key, call.endpoint) else None
         if not _proved_free(error):
             return None
         wait_s = self._jitter() * BACKOFF_BASE_S * 2**call.attempts

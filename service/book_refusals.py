@@ -15,6 +15,7 @@ from service.books.errors import (
     HoldExceedsLimit,
     ModelNotPriced,
     RequestIdReused,
+    RotationUnderWay,
     TeamFrozen,
     TeamUnknown,
 )
@@ -23,6 +24,9 @@ from service.money import usd_of
 
 _IN_FLIGHT_WAIT_S = 2.0
 """Most calls have ended by then, and what they did not use is free again."""
+
+_ROTATION_WAIT_S = 5.0
+"""Most rotations are in use, or have failed, by then."""
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -42,6 +46,8 @@ def refusal_of(error: BooksError) -> Refused | None:
             return _not_done(error)
         case CredentialUnknown() | CredentialNotActive():
             return _of_no_use(error)
+        case RotationUnderWay():
+            return _rotation_under_way(error)
         case _:
             return None
 
@@ -118,3 +124,9 @@ def _of_no_use(error: CredentialUnknown | CredentialNotActive) -> Refused:
             metadata = {"id": error.id, "state": error.state}
             message = f"the access key is {error.state.lower()}, so that nothing can take its place"
             return Refused(reasons.ERROR_REASON_CREDENTIAL_NOT_ACTIVE, message, metadata, field="id")
+
+
+def _rotation_under_way(error: RotationUnderWay) -> Refused:
+    message = f"another rotation of the Cohere key of team {error.team} is under way: {error.rotation_id}"
+    metadata = {"team": error.team, "rotation": error.rotation_id}
+    return Refused(reasons.ERROR_REASON_ROTATION_UNDER_WAY, message, metadata, retry_after_s=_ROTATION_WAIT_S)

@@ -47,8 +47,6 @@ class Call:
     on_record: bool = False
     """An attempt of it was admitted, or may have been, so its end has a record of its own, whatever it is."""
     key_version: int = 0
-    key_renewed: bool = False
-    """The Cohere key was read again after a 401, which a call does once."""
     upstream_status: int = 0
     upstream_ns: int = 0
     debug_trace_id: str = ""

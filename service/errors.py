@@ -46,6 +46,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
         reasons.ERROR_REASON_SERVICE_ACCOUNTS_OFF,
         reasons.ERROR_REASON_ACCESS_KEYS_OFF,
         reasons.ERROR_REASON_REQUEST_EXCEEDS_RATE,
+        reasons.ERROR_REASON_KEY_SOURCE_READ_ONLY,
     ),
     grpc.StatusCode.NOT_FOUND: (
         reasons.ERROR_REASON_COHERE_MODEL_NOT_FOUND,
@@ -55,6 +56,7 @@ _CODES: dict[grpc.StatusCode, tuple[ErrorReason.ValueType, ...]] = {
     grpc.StatusCode.ALREADY_EXISTS: (reasons.ERROR_REASON_REQUEST_ID_REUSED,),
     grpc.StatusCode.ABORTED: (
         reasons.ERROR_REASON_COHERE_CONFLICT,
+        reasons.ERROR_REASON_ROTATION_UNDER_WAY,
         reasons.ERROR_REASON_INVALID_TOOL_GENERATION,
         reasons.ERROR_REASON_HALLUCINATED_ALL_TOOL_CALLS,
         reasons.ERROR_REASON_NO_VALID_RESPONSE_GENERATED,

@@ -17,12 +17,16 @@ class Reloader:
 
     Args:
         snapshot: The first one.
-        taking_over: Told of each later one just before it comes into force.
+        taking_over: Told of each later one just before it comes into force; a ConfigError of it keeps it out.
     """
 
     def __init__(self, snapshot: Snapshot, taking_over: Callable[[Snapshot], object]) -> None:
         self.snapshot = snapshot
-        self._taking_over = taking_over
+        self._taking_over = [taking_over]
+
+    def ask_first(self, taking_over: Callable[[Snapshot], object]) -> None:
+        """Has somebody told before all others, for it may not be able to."""
+        self._taking_over.insert(0, taking_over)
 
     def reload(self) -> bool:
         """Reads the config again; True if it is in force now.
@@ -36,21 +40,14 @@ class Reloader:
             loaded = config.load(before.file)
             _require_no_restart(before.config, loaded.config)
             snapshot = snapshot_of(loaded, self.snapshot)
+            for taking_over in self._taking_over:
+                taking_over(snapshot)
         except ConfigError as error:
             _log.error("reload refused", problems=error.problems)
             return False
-        self._taking_over(snapshot)
         self.snapshot = snapshot
         _log.info("reloaded", teams=len(self.snapshot.clients))
         return True
-
-    def renew_keys(self) -> None:
-        """Reads every team's Cohere key from its source again."""
-        for client in self.snapshot.clients.values():
-            if client.keys.renew():
-                _log.info("cohere key changed", team=client.team, key_version=client.keys.current().version)
-            elif client.keys.problem:
-                _log.error("cohere key not readable", team=client.team, problem=client.keys.problem)
 
     def config_files(self) -> list[Path]:
         """The files whose change calls for a reload: the config, its prices, peppers and client secrets."""
@@ -61,15 +58,10 @@ class Reloader:
         prices = [] if loaded.config.books.prices is None else [loaded.path(loaded.config.books.prices)]
         return [loaded.file, *prices, *(path for path in secrets if path is not None)]
 
-    def key_files(self) -> list[Path]:
-        """The files that hold Cohere keys now."""
-        paths = (client.keys.source.path for client in self.snapshot.clients.values())
-        return [path for path in paths if path is not None]
-
 
 def _require_no_restart(before: Config, after: Config) -> None:
     def fixed(one: Config) -> dict[str, object]:
-        cohere = one.cohere.model_dump(exclude={"base_url", "pacing"})
+        cohere = one.cohere.model_dump(exclude={"base_url", "pacing", "vaults", "sandbox"})
         return {
             "server": one.server.model_dump(exclude={"in_flight_max"}),
             "metrics": one.metrics,
@@ -80,6 +72,7 @@ def _require_no_restart(before: Config, after: Config) -> None:
             "books.ballast_mib": one.books.ballast_mib,
             "books.strict": one.books.strict,
             "audit": one.audit,
+            "secrets": one.secrets,
         }
 
     old, new = fixed(before), fixed(after)

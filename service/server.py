@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import grpc.aio
 import structlog
@@ -24,7 +24,7 @@ from service.authentication import Authentication, authentication
 from service.bookkeeping import Bookkeeping, bookkeeping, checkpointer_of, last_prices
 from service.books.alerts import Alerts
 from service.call import Call
-from service.config import Config, ConfigError, LoadedConfig
+from service.config import Config, LoadedConfig
 from service.context import Context
 from service.drain import Drain
 from service.health import Health
@@ -35,6 +35,8 @@ from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
+from service.key_rotation import KeyRotation, key_rotation
+from service.key_watch import watching_keys
 from service.limiting import limiting
 from service.pacing import pacing
 from service.reload import Reloader
@@ -42,15 +44,15 @@ from service.rpc import RpcOptions, add_service
 from service.servicers.exchange import Exchange
 from service.servicers.gateway import GatewayServicer
 from service.servicers.operating import operating
+from service.servicers.probe import SmallestCall
+from service.servicers.rotate_key import RotateKeyServicer
 from service.snapshot import BudgetTerms, Snapshot, require_small_moves, snapshot_of
 from service.status import Outcome
 from service.telemetry import log
 from service.telemetry.metrics import Metrics
+from service.telemetry.opening import open_tracing, serve_metrics
 from service.transport_options import STREAM_DEADLINE_MAX_S, deadline_s_of, options_of
 from service.watch import watch
-
-if TYPE_CHECKING:
-    from service.telemetry.tracing import Tracing
 
 GATEWAY = gateway_service_pb2.DESCRIPTOR.services_by_name["GatewayService"]
 ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
@@ -98,7 +100,7 @@ async def running(loaded: LoadedConfig, stream: BinaryIO = sys.stdout.buffer) ->
         chain, drain, server = await _wired(reloader, kept, authentic, pacer, metrics, call_log, stack)
         await health.open(server)
         port, mtls_port = ports.bind(server, loaded, authentic.trust_domains)
-        metrics_port = _serve_metrics(loaded.config, metrics, stack)
+        metrics_port = serve_metrics(loaded.config, metrics, stack)
         await server.start()
         stack.push_async_callback(_stop, server, health, chain, drain, loaded.config.server.drain_seconds)
         _start_tasks(stack, reloader, metrics, health, kept)
@@ -160,7 +162,7 @@ async def _wired(
     drain = Drain(config.server.drain_seconds, drained)
     transport = await stack.enter_async_context(Transport(_limits(config)))
     limits = await stack.enter_async_context(limiting(kept, reloader))
-    tracing = _tracing(config, stack)
+    tracing = open_tracing(config, stack)
     attempts = Attempts(pacer, kept.books, budget_of, metrics, kept.alerts, strict=config.books.strict)
     peer_of = no_peer if config.server.mtls is None else Peers(authentic.trust_domains).peer_of
     interceptors: Sequence[Interceptor] = (
@@ -175,11 +177,31 @@ async def _wired(
     options = RpcOptions(config.server.body_timeout_seconds)
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, limits, kept.books)
-    add_service(server, GATEWAY, (gateway,), options)
+    rotation = await _rotation(reloader, kept, metrics, exchange, attempts, stack)
+    watching = watching_keys(config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived)
+    await stack.enter_async_context(watching)
+    rotating = RotateKeyServicer(rotation.rotations, rotation.replica.fingerprints)
+    add_service(server, GATEWAY, (gateway, rotating), options)
     add_service(server, ADMIN, operating(kept.books, authentic, limits, pacer.waiting), options)
     if _reflects(config):
         reflection.enable(server, SERVICES)
     return chain, drain, server
+
+
+async def _rotation(
+    reloader: Reloader,
+    kept: Bookkeeping,
+    metrics: Metrics,
+    exchange: Exchange,
+    attempts: Attempts,
+    stack: contextlib.AsyncExitStack,
+) -> KeyRotation:
+    snapshot = reloader.snapshot
+    probe = SmallestCall(exchange, attempts, kept.hasher, lambda: reloader.snapshot)
+    made = key_rotation(snapshot, kept.books, kept.alerts, metrics, probe, _attempt_us_max(snapshot))
+    rotation = await stack.enter_async_context(made)
+    reloader.ask_first(rotation.take_over)
+    return rotation
 
 
 async def serve(loaded: LoadedConfig) -> None:
@@ -243,42 +265,21 @@ def _follow_bundles(stack: contextlib.AsyncExitStack, trust_domains: TrustDomain
     stack.callback(asyncio.create_task(watch(trust_domains.files, trust_domains.look)).cancel)
 
 
-def _serve_metrics(config: Config, metrics: Metrics, stack: contextlib.AsyncExitStack) -> int | None:
-    if not config.metrics.enabled:
-        return None
-    try:
-        server = metrics.serve(config.metrics.listen)
-    except OSError as error:
-        raise ConfigError([f"metrics.listen: {config.metrics.listen}: {error.strerror}"]) from None
-    stack.callback(server.close)
-    return server.port
-
-
-def _tracing(config: Config, stack: contextlib.AsyncExitStack) -> "Tracing | None":
-    if not config.tracing.enabled:
-        return None
-    try:
-        from service.telemetry.tracing import Tracing  # noqa: PLC0415 (an optional extra)
-    except ImportError:
-        raise ConfigError(["tracing.enabled: install cohort[otel]"]) from None
-    tracing = Tracing()
-    stack.callback(tracing.close)
-    return tracing
-
-
 def _start_tasks(
     stack: contextlib.AsyncExitStack, reloader: Reloader, metrics: Metrics, health: Health, kept: Bookkeeping
 ) -> None:
-    drain_s = reloader.snapshot.loaded.config.server.drain_seconds
-    attempt_us_max = int((STREAM_DEADLINE_MAX_S + drain_s + ATTEMPT_MARGIN_S) * 1_000_000)
     for work in (
         watch(reloader.config_files, reloader.reload),
-        watch(reloader.key_files, reloader.renew_keys),
         metrics.watch_loop(),
         health.follow_books(),
-        kept.keep_house(lambda: reloader.snapshot, attempt_us_max),
+        kept.keep_house(lambda: reloader.snapshot, _attempt_us_max(reloader.snapshot)),
     ):
         stack.callback(asyncio.create_task(work).cancel)
+
+
+def _attempt_us_max(snapshot: Snapshot) -> int:
+    drain_s = snapshot.loaded.config.server.drain_seconds
+    return int((STREAM_DEADLINE_MAX_S + drain_s + ATTEMPT_MARGIN_S) * 1_000_000)
 
 
 def _limits(config: Config) -> TransportLimits:

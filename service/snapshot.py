@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from yarl import URL
 
-from clients.cohere_key import KeyRing
 from clients.errors import SecretMissing
+from clients.key_ring import KeyRing
 from clients.pacing.allowance import Allowance
+from clients.secrets.reference import reference_of
 from clients.teams import TeamClient
 from service.allowances import allowances_of
 from service.config import ConfigError, LoadedConfig, TeamConfig
@@ -80,7 +81,7 @@ def snapshot_of(loaded: LoadedConfig, before: Snapshot | None = None) -> Snapsho
 
     Args:
         loaded: The config.
-        before: The snapshot in force, whose Cohere keys and trust bundles in memory stay if their reference or file
+        before: The snapshot in force, whose Cohere keys stay in use, whose trust bundles in memory stay if their file
             did not change, and from whose prices the new ones do not move far.
 
     Raises:
@@ -191,11 +192,7 @@ def _budget(team: TeamConfig) -> BudgetTerms:
 
 
 def _client(loaded: LoadedConfig, name: str, team: TeamConfig, before: Snapshot | None) -> TeamClient:
-    source = loaded.secret(team.cohere_key)
     known = before.clients.get(name) if before else None
-    if known is not None and known.keys.source.reference == source.reference:
-        keys = known.keys
-        keys.renew()
-    else:
-        keys = KeyRing(source)
-    return TeamClient(name, URL(team.base_url or loaded.config.cohere.base_url), keys)
+    keys = KeyRing() if known is None else known.keys
+    base_url = URL(team.base_url or loaded.config.cohere.base_url)
+    return TeamClient(name, base_url, keys, reference_of(team.cohere_key).kind)

@@ -69,7 +69,7 @@ class FileSource:
 
     def read(self) -> str:
         """See `SecretSource.read`."""
-        return _line(self.reference, self._value().removesuffix("\n").removesuffix("\r"))
+        return _line(self.reference, without_line_end(self._value()))
 
     def read_block(self) -> str:
         """See `SecretSource.read_block`."""
@@ -77,8 +77,7 @@ class FileSource:
 
     def _value(self) -> str:
         try:
-            with self.path.open("rb") as file:
-                return file.read(SECRET_BYTES_MAX + 1).decode("latin-1")
+            return text_of(self.path)
         except OSError as error:
             raise SecretMissing(f"{self.reference}: {error.strerror or 'cannot be read'}") from None
 
@@ -102,22 +101,42 @@ def source_of(reference: str, *, environ: Mapping[str, str], folder: Path) -> Se
     raise ValueError("a secret is referred to as env:NAME or file:PATH, never written down")
 
 
+def text_of(path: Path) -> str:
+    """What a file holds, each byte a character; of one that is too long, enough to tell that it is.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(SECRET_BYTES_MAX + 1).decode("latin-1")
+
+
+def without_line_end(text: str) -> str:
+    """The text of a file without the one line end that editors and `echo` put there."""
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def require_content(reference: str, value: str) -> None:
+    """Holds a secret against what any secret is.
+
+    Raises:
+        SecretMissing: It is empty, or longer than `SECRET_BYTES_MAX`.
+    """
+    if not value:
+        raise SecretMissing(f"{reference}: empty")
+    if len(value) > SECRET_BYTES_MAX:
+        raise SecretMissing(f"{reference}: longer than {SECRET_BYTES_MAX} bytes")
+
+
 def _line(reference: str, value: str) -> str:
-    _require_content(reference, value)
+    require_content(reference, value)
     if not value.isascii() or not value.isprintable() or value != value.strip() or " " in value:
         raise SecretMissing(f"{reference}: holds whitespace, control or non-ASCII characters")
     return value
 
 
 def _block(reference: str, value: str) -> str:
-    _require_content(reference, value)
+    require_content(reference, value)
     if not value.isascii() or not all(line.isprintable() for line in value.splitlines()):
         raise SecretMissing(f"{reference}: holds control or non-ASCII characters")
     return value
-
-
-def _require_content(reference: str, value: str) -> None:
-    if not value:
-        raise SecretMissing(f"{reference}: empty")
-    if len(value) > SECRET_BYTES_MAX:
-        raise SecretMissing(f"{reference}: longer than {SECRET_BYTES_MAX} bytes")

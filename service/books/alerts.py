@@ -11,7 +11,7 @@ from service.recordable import recordable
 
 Kind: TypeAlias = Literal[
     "call_cost", "budget_80", "budget_100", "refused_credentials", "forged_credentials", "forfeited_share", "overrun",
-    "checkpoint", "disk",
+    "checkpoint", "disk", "cohere_key_refused", "cohere_key_rotation", "key_source_unavailable", "key_source_back",
 ]  # fmt: skip
 
 BURST = 100
@@ -76,9 +76,25 @@ class Alerts:
         named = [recordable(each) for each in ids[:FORGED_IDS_MAX]]
         _log.error("alert", alert="forged_credentials", team="", credential_ids=named, count=len(ids))
 
+    def key_refused(self, team: str, version: int, refusal: str, endpoint: str) -> None:
+        """Cohere refuses a team's key, and there is no other: somebody has to act."""
+        self._raise("cohere_key_refused", team, key_version=version, refusal=refusal, endpoint=endpoint)
+
     def failed(self, kind: Literal["checkpoint", "disk"], problem: str) -> None:
         """Something beside the calls does not work."""
         self._raise(kind, "", problem=problem)
+
+    def key_source_unavailable(self, team: str, problem: str) -> None:
+        """Where a team's Cohere key is kept cannot be read; what was read last stays in use."""
+        self._raise("key_source_unavailable", team, problem=problem)
+
+    def key_source_back(self, team: str, reference: str, away_s: float) -> None:
+        """It can be read again."""
+        self._raise("key_source_back", team, reference=reference, away_seconds=round(away_s, 1))
+
+    def rotation(self, team: str, problem: str) -> None:
+        """A new version of a team's Cohere key, for which nobody waits, was not taken, or is not in use any more."""
+        self._raise("cohere_key_rotation", team, problem=problem)
 
     def _once(self, kind: Kind, team: str, resets_at_us: int, **figures: int) -> None:
         if self._told.get((team, kind), 0) < resets_at_us:  # calls of yesterday may end after the first of today

@@ -5,7 +5,8 @@ BooksError
 ├── HoldExceedsLimit                no day ever does
 ├── ModelNotPriced, TeamFrozen
 ├── BooksUnavailable                the database
-└── TeamUnknown, AdjustmentBelowZero, RequestIdReused, CredentialUnknown, CredentialNotActive    what operators ask for
+└── TeamUnknown, AdjustmentBelowZero, RequestIdReused, CredentialUnknown, CredentialNotActive, RotationUnderWay
+                                    what operators ask for
 """
 
 from dataclasses import dataclass
@@ -138,3 +139,11 @@ class CredentialNotActive(BooksError):
 
     id: str
     state: str
+
+
+@dataclass(eq=False)
+class RotationUnderWay(BooksError):
+    """Somebody else has asked for a rotation of the team's Cohere key, which is not over yet."""
+
+    team: str
+    rotation_id: str

@@ -1,6 +1,7 @@
 """`cohort check`: does what start-up does without serving, and says what an operator should know."""
 
 import argparse
+import asyncio
 import importlib
 import ssl
 import sys
@@ -13,9 +14,12 @@ from clients.errors import SecretMissing
 from service import config
 from service.address import is_loopback
 from service.audit_keys import audit_keys_of
+from service.cli.check_keys import show_keys
+from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import add_config, problems_told
 from service.cli.table import table
 from service.config import ConfigError, LoadedConfig
+from service.key_sources import KeySources
 from service.money import usd_of
 from service.snapshot import Snapshot, snapshot_of
 
@@ -33,6 +37,8 @@ _COLUMNS = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_config(parser)
+    parser.add_argument("--keys", action="store_true", help="ask Cohere, by what is free, whether it takes each key")
+    parser.add_argument("--json", action="store_true", help="with --keys: print what was found as JSON, a team a line")
     parser.set_defaults(run=_run)
 
 
@@ -47,6 +53,7 @@ def checked(loaded: LoadedConfig) -> Snapshot:
         *_problems_of(LoadedConfig.database_password, loaded),
         *_certificate_problems(loaded),
         *_tracing_problems(loaded),
+        *_problems_of(_make_key_sources, loaded),
     ]
     try:
         snapshot = snapshot_of(loaded)
@@ -91,6 +98,17 @@ def _problems_of(read: Callable[[LoadedConfig], object], loaded: LoadedConfig) -
     except ConfigError as error:
         return error.problems
     return []
+
+
+def _make_key_sources(loaded: LoadedConfig) -> None:
+    async def make() -> None:
+        sources = KeySources(loaded)
+        try:
+            sources.of(loaded)
+        finally:
+            await sources.close()
+
+    asyncio.run(make())
 
 
 def _certificate_problems(loaded: LoadedConfig) -> list[str]:
@@ -141,12 +159,13 @@ def _cohere_key_warnings(snapshot: Snapshot) -> list[str]:
     warnings = []
     teams_by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name, client in sorted(snapshot.clients.items()):
-        source = client.keys.source
-        try:
-            identity = source.read()
-        except SecretMissing as missing:
-            warnings.append(f"teams.{name}.cohere_key: {missing}: every call of the team will fail")
-            identity = source.reference
+        reference = snapshot.loaded.config.teams[name].cohere_key
+        identity = f"held: of {name}" if client.source == "held" else reference
+        if client.source in {"env", "file"}:
+            try:
+                identity = snapshot.loaded.secret(reference).read()
+            except SecretMissing as missing:
+                warnings.append(f"teams.{name}.cohere_key: {missing}: every call of the team will fail")
         teams_by_key[identity].append(name)
     warnings += [
         f"teams {', '.join(names)}: one Cohere key for all of them, so Cohere bills and limits them as one"
@@ -163,6 +182,10 @@ def _pepper_warnings(snapshot: Snapshot) -> list[str]:
 def _run(arguments: argparse.Namespace) -> int:
     with problems_told():
         snapshot = checked(config.load(arguments.config))
+        if arguments.keys:
+            return show_keys(snapshot, as_json=arguments.json)
+    if arguments.json:
+        raise CommandFailed("--json goes with --keys", NOT_STARTED)
     warnings = warnings_of(snapshot)
     print(teams_table(snapshot))
     sys.stdout.flush()

@@ -14,6 +14,7 @@ import uvloop
 from yarl import URL
 
 from clients.errors import SecretMissing
+from clients.secrets.reference import reference_of
 from cohort.client import CohortError, access_key_interceptors
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
@@ -128,6 +129,8 @@ def _sandbox_listen(loaded: LoadedConfig) -> str:
 
 def _require_cohere_key(loaded: LoadedConfig) -> None:
     for team in loaded.config.teams.values():
+        if reference_of(team.cohere_key).kind not in {"env", "file"}:
+            continue
         try:
             loaded.secret(team.cohere_key).read()
         except SecretMissing as missing:

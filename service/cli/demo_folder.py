@@ -39,6 +39,7 @@ listen = "{metrics}"
 
 [cohere]
 base_url = "{base_url}"
+sandbox = {sandbox}
 
 [cohere.pacing]
 key_kind = "{key_kind}"           # production, trial, or off: not paced
@@ -141,10 +142,15 @@ def _create(path: Path, addresses: Addresses) -> None:
     }
     sandbox_url = f"http://{addresses.sandbox or SANDBOX_LISTEN}"
     real = _TEMPLATE.format(
-        **shared, base_url="https://api.cohere.com", cohere_key="env:CO_API_KEY", key_kind="production", books="cohort"
+        **shared,
+        base_url="https://api.cohere.com",
+        sandbox="false",
+        cohere_key="env:CO_API_KEY",
+        key_kind="production",
+        books="cohort",
     )
     local = _TEMPLATE.format(
-        **shared, base_url=sandbox_url, cohere_key="file:sandbox_key", key_kind="off", books="sandbox"
+        **shared, base_url=sandbox_url, sandbox="true", cohere_key="file:sandbox_key", key_kind="off", books="sandbox"
     )
     _write(path / "cohort.toml", real)
     _write(path / "sandbox.toml", local)

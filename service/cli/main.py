@@ -17,6 +17,7 @@ COMMANDS = (
     Command("login", "service.cli.login", "Log in at the company's issuer, in the browser or on another device."),
     Command("logout", "service.cli.logout", "End the login, at the issuer and here."),
     Command("whoami", "service.cli.whoami", "Show who calls, and who Cohort takes that for."),
+    Command("rotate", "service.cli.rotate", "Put a new version of a team's Cohere key into use, without a restart."),
     Command("keys", "service.cli.keys", "Access keys, with which callers identify themselves."),
     Command("service-accounts", "service.cli.service_accounts", "Callers that sign their own short-lived tokens."),
     Command("token", "service.cli.token", "Sign a short-lived token with a service account's key, offline."),

@@ -15,6 +15,7 @@ _STATES = {
     team_pb2.COHERE_KEY_STATE_AVAILABLE: "available",
     team_pb2.COHERE_KEY_STATE_MISSING: "MISSING",
     team_pb2.COHERE_KEY_STATE_REJECTED: "REJECTED BY COHERE",
+    team_pb2.COHERE_KEY_STATE_UNPAID: "UNPAID",
 }
 
 
@@ -48,6 +49,9 @@ def _key_lines(key: CohereKeyHealth) -> list[str]:
     lines = [_STATES.get(key.state, "unknown")]
     if key.HasField("version"):
         lines.append(f"version {key.version}, read {told(key.read_time)}")
+    if key.HasField("previous_version"):
+        until = f", kept until {told(key.overlap_end_time)}" if key.HasField("overlap_end_time") else ""
+        lines.append(f"previous {key.previous_version}{until}")
     if key.problem:
         lines.append(key.problem)
     return lines

@@ -4,6 +4,7 @@ from service.config.identity import IdentityConfig, IssuerConfig, SpiffeIdConfig
 from service.config.loading import LoadedConfig, config_file, environment_variable, load
 from service.config.pacing import PacingConfig
 from service.config.problems import ConfigError
+from service.config.secrets import AwsConfig, AzureConfig, GcpConfig, SecretsConfig, VaultConfig
 from service.config.sections import (
     AuditConfig,
     BooksConfig,
@@ -20,10 +21,13 @@ from service.config.values import Scope
 
 __all__ = [
     "AuditConfig",
+    "AwsConfig",
+    "AzureConfig",
     "BooksConfig",
     "CohereConfig",
     "Config",
     "ConfigError",
+    "GcpConfig",
     "IdentityConfig",
     "IssuerConfig",
     "LoadedConfig",
@@ -31,12 +35,14 @@ __all__ = [
     "MtlsConfig",
     "PacingConfig",
     "Scope",
+    "SecretsConfig",
     "ServerConfig",
     "SpiffeIdConfig",
     "TeamConfig",
     "TlsConfig",
     "TracingConfig",
     "TrustDomainConfig",
+    "VaultConfig",
     "config_file",
     "environment_variable",
     "load",

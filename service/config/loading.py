@@ -1,7 +1,7 @@
 """Reads a config file and checks it whole: every error is reported at once, with its path.
 
-Secrets are never written in the file, only referred to (`env:NAME`, `file:PATH`); relative paths count from the
-file's folder.
+Secrets are never written in the file, only referred to (`env:NAME`, `file:PATH`, for Cohere keys others too);
+relative paths count from the file's folder.
 """
 
 import os
@@ -13,6 +13,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from clients.errors import SecretMissing
+from clients.secrets.env import EnvKeySource
+from clients.secrets.file import FileKeySource
+from clients.secrets.key_source import KeySource
+from clients.secrets.reference import Reference
 from clients.secrets.source import SecretSource, source_of
 from service.config.cross_checks import cross_problems_of
 from service.config.problems import ConfigError
@@ -34,6 +38,12 @@ class LoadedConfig:
     def secret(self, reference: str) -> SecretSource:
         """The source a reference of this config names."""
         return source_of(reference, environ=self._environ, folder=self.file.parent)
+
+    def local_key_source(self, reference: Reference) -> KeySource:
+        """The source that an `env:` or a `file:` of this config names."""
+        if reference.kind == "env":
+            return EnvKeySource(reference, self._environ)
+        return FileKeySource(reference, self.file.parent)
 
     def path(self, path: Path) -> Path:
         """A path of this config, counted from the file's folder."""

@@ -10,17 +10,20 @@ from service.config.base import Section
 from service.config.identity import IdentityConfig
 from service.config.limits import LimitsConfig, Rate, Tier
 from service.config.pacing import KeyKind, PacingConfig
+from service.config.secrets import SecretsConfig
 from service.config.values import (
     Address,
     Amount,
     BaseUrl,
     DatabaseUrl,
     Endpoint,
+    KeyReference,
     Name,
     PepperVersion,
     Reference,
     Seconds,
     TimeZone,
+    VaultUrl,
 )
 
 
@@ -75,9 +78,13 @@ class TracingConfig(Section):
 
 
 class CohereConfig(Section):
-    """Traffic with Cohere. A change of anything but `base_url` and `pacing` needs a restart."""
+    """Traffic with Cohere. A change of anything but where Cohere is and `pacing` needs a restart."""
 
     base_url: BaseUrl = "https://api.cohere.com"
+    vaults: frozenset[VaultUrl] = frozenset()
+    """Where else Cohere keys may be sent, such as to Model Vaults."""
+    sandbox: StrictBool = False
+    """Whether Cohere may be on this machine."""
     connections_max: StrictInt = Field(default=512, ge=1, le=65_536)
     """Requests to Cohere under way at once in this process."""
     pool_wait_seconds: Seconds = 1
@@ -85,6 +92,10 @@ class CohereConfig(Section):
     silence_timeout_seconds: Seconds = 300
     answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
     pacing: PacingConfig = PacingConfig()
+    key_check_seconds: Seconds = 300
+    """How often each team's key is checked."""
+    on_refused_key: Literal["serve", "refuse"] = "serve"
+    """Whether a start goes on without a team whose key is not good."""
 
 
 class BooksConfig(Section):
@@ -118,9 +129,12 @@ class AuditConfig(Section):
 class TeamConfig(Section):
     """What one team uses and may use."""
 
-    cohere_key: Reference
+    cohere_key: KeyReference
+    """Where the team's Cohere key is kept."""
     cohere_key_kind: KeyKind | None = None
     """What Cohere's limits take the key for; absent = `cohere.pacing.key_kind`."""
+    cohere_key_previous: Reference | None = None
+    """Where the one before is kept, beside an `env:` or `file:`."""
     base_url: BaseUrl | None = None
     """The team's own Cohere, e.g. a Model Vault; absent = `cohere.base_url`."""
     endpoints: frozenset[Endpoint] = frozenset({"chat", "embed", "rerank"})
@@ -150,6 +164,7 @@ class Config(Section):
     books: BooksConfig = BooksConfig()
     audit: AuditConfig
     identity: IdentityConfig = IdentityConfig()
+    secrets: SecretsConfig = SecretsConfig()
     teams: dict[Name, TeamConfig] = Field(min_length=1)
     peppers: dict[PepperVersion, Reference] = Field(default_factory=dict)
     """Pepper version → where the pepper is kept."""

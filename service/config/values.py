@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from yarl import URL
 
+from clients.secrets.reference import reference_of
 from clients.secrets.source import source_of
 from service.address import is_loopback
 
@@ -34,6 +35,11 @@ def _reference(value: str) -> str:
     return value
 
 
+def _key_reference(value: str) -> str:
+    reference_of(value)
+    return value
+
+
 def _url(value: str) -> URL:
     try:
         return URL(value)
@@ -42,13 +48,34 @@ def _url(value: str) -> URL:
         raise ValueError("not a URL") from None
 
 
-def _base_url(value: str) -> str:
+def base_url_of(value: str) -> str:
+    """Checks the form of a base URL; what the form allows may yet be a place that no Cohere key may be sent to.
+
+    Raises:
+        ValueError: It has another form.
+    """
     url = _url(value)
     extra = url.query_string or url.fragment or url.user or url.password
     if url.scheme not in {"http", "https"} or not url.host or not url.port or extra:
         raise ValueError("a base URL is https://HOST without credentials, query or fragment")
     if url.scheme == "http" and not is_loopback(url.host):
         raise ValueError("plain http would send the Cohere key in clear: only loopback may use it")
+    return value
+
+
+def _store_url(value: str) -> str:
+    url = _url(value)
+    if url.scheme not in {"http", "https"} or not url.host or not url.port or url != url.origin():
+        raise ValueError("an address is https://HOST, or with a port, and nothing else")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ValueError("plain http would show secrets to anyone on the way: only loopback may use it")
+    return value.removesuffix("/")
+
+
+def _vault_url(value: str) -> str:
+    url = _url(value)
+    if url.scheme != "https" or not url.host or not url.port or url != url.origin():
+        raise ValueError("a vault is https://HOST, or with a port, and nothing else")
     return value
 
 
@@ -119,9 +146,12 @@ def _database(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 Reference = Annotated[str, AfterValidator(_reference)]
+KeyReference = Annotated[str, AfterValidator(_key_reference)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+VaultUrl = Annotated[str, AfterValidator(_vault_url)]
 IssuerUrl = Annotated[str, AfterValidator(_issuer_url)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
+BaseUrl = Annotated[str, AfterValidator(base_url_of)]
 Name = Annotated[str, AfterValidator(_name)]
 PepperVersion = Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]
 Amount = Annotated[Decimal, BeforeValidator(_amount)]

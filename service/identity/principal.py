@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-Method: TypeAlias = Literal["access_key", "service_account", "oauth2", "mtls"]
-"""How a caller identified itself."""
+Method: TypeAlias = Literal["access_key", "service_account", "oauth2", "mtls", "rotation"]
+"""How a caller identified itself; `rotation` is no caller, but a rotation that tries a new Cohere key."""
 
 
 class OwnLimits(NamedTuple):

@@ -16,6 +16,7 @@ SCOPES_OF_RPC: dict[str, tuple[str, ...]] = {
     "/cohort.v1.GatewayService/Embed": ("embed",),
     "/cohort.v1.GatewayService/Rerank": ("rerank",),
     "/cohort.v1.GatewayService/GetUsage": ("usage:read", ADMIN),
+    "/cohort.v1.GatewayService/RotateKey": ("keys:rotate", ADMIN),
     "/cohort.v1.AdminService/SetTeamFrozen": (ADMIN,),
     "/cohort.v1.AdminService/AdjustBudget": (ADMIN,),
     "/cohort.v1.AdminService/ListAuditRecords": ("audit:read", ADMIN),

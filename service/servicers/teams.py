@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from clients.cohere_key import KeyRing
+from clients.breaker import Refusal
+from clients.teams import TeamClient
 from cohort.v1 import team_pb2
 from cohort.v1.team_pb2 import (
     CohereKeyHealth,
@@ -96,10 +97,10 @@ class TeamServicer:
         _fill_policy(team.policy, snapshot.policy_of(name))
         fill_rate_limits(team.rate_limits, limits)
         fill_budget(team.budget, name, snapshot.budget_of(name), held)
-        keys = snapshot.client_of(name).keys
-        _fill_key(team.cohere_key, keys)
+        client = snapshot.client_of(name)
+        _fill_key(team.cohere_key, client)
         if ADMIN in call.caller.scopes:  # it names places that only operators know
-            team.cohere_key.problem = keys.problem
+            team.cohere_key.problem = client.keys.problem
 
 
 def _fill_policy(told: TeamPolicy, policy: Policy) -> None:
@@ -111,17 +112,30 @@ def _fill_policy(told: TeamPolicy, policy: Policy) -> None:
         told.max_input_tokens_per_call = min(policy.max_input_tokens_per_call, _INT32_MAX)
 
 
-def _fill_key(health: CohereKeyHealth, keys: KeyRing) -> None:
-    key = keys.in_use
-    health.state = _state_of(keys)
+def _fill_key(health: CohereKeyHealth, client: TeamClient) -> None:
+    keys = client.keys
+    key, previous = keys.in_use, keys.previous
+    health.state = _state_of(client)
+    health.source = client.source
+    health.forbidden_endpoints.extend(keys.forbidden_endpoints)
     if key is not None:
         health.version = key.version
         health.read_time.FromMicroseconds(key.read_at_us)
+    if keys.checked_at_us is not None:
+        health.check_time.FromMicroseconds(keys.checked_at_us)
+    if previous is not None:
+        health.previous_version = previous.version
+        if keys.overlap_end_us:
+            health.overlap_end_time.FromMicroseconds(keys.overlap_end_us)
 
 
-def _state_of(keys: KeyRing) -> CohereKeyState.ValueType:
-    if keys.in_use is None:
+def _state_of(client: TeamClient) -> CohereKeyState.ValueType:
+    if client.keys.in_use is None:
         return team_pb2.COHERE_KEY_STATE_MISSING
-    if keys.rejected:
-        return team_pb2.COHERE_KEY_STATE_REJECTED
-    return team_pb2.COHERE_KEY_STATE_AVAILABLE
+    match client.keys.refusal:
+        case Refusal.REJECTED:
+            return team_pb2.COHERE_KEY_STATE_REJECTED
+        case Refusal.UNPAID:
+            return team_pb2.COHERE_KEY_STATE_UNPAID
+        case _:
+            return team_pb2.COHERE_KEY_STATE_AVAILABLE

@@ -62,6 +62,7 @@ class Metrics:
 
         self._add_books()
         self._add_turns()
+        self._add_keys()
 
     def _add_books(self) -> None:
         self._alerts = Counter(
@@ -86,6 +87,23 @@ class Metrics:
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
         self._waiting_of = functools.cache(self._waiting.labels)
+
+    def _add_keys(self) -> None:
+        self._key_checks = Counter(
+            "cohort_cohere_key_checks", "Checks of Cohere keys by what they found.", ("team", "state"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._keys_usable = Gauge(
+            "cohort_cohere_key_usable", "1 while a team's calls can be made with its Cohere key, else 0.", ("team",),
+            registry=self.registry,
+        )  # fmt: skip
+        self._key_reads = Counter(
+            "cohort_key_reads", "Reads of where Cohere keys are kept.", ("source", "outcome"), registry=self.registry
+        )
+        self._key_sources = Gauge(
+            "cohort_key_source_available", "1 while the team's Cohere key can be read from where it is kept, else 0.",
+            ("team",), registry=self.registry,
+        )  # fmt: skip
 
     def call_started(self, call: Call) -> None:
         """An RPC of ours came in."""
@@ -122,6 +140,30 @@ class Metrics:
     def alert_raised(self, kind: str, team: str) -> None:
         """Something happened that somebody should look at."""
         self._alerts.labels(kind, team).inc()
+
+    def key_read(self, kind: str, outcome: str) -> None:
+        """A team's Cohere key was `read` from where it is kept, or is `missing` there, or it is `unavailable`."""
+        self._key_reads.labels(kind, outcome).inc()
+
+    def key_source_told(self, team: str, *, available: bool) -> None:
+        """A team's source could be read, or could not."""
+        self._key_sources.labels(team).set(available)
+
+    def key_source_gone(self, team: str) -> None:
+        """There is no such team any more."""
+        self._key_sources.remove(team)
+
+    def key_checked(self, team: str, state: str) -> None:
+        """Cohere was asked about a team's key, or could not be."""
+        self._key_checks.labels(team, state).inc()
+
+    def key_usable(self, team: str, usable: bool) -> None:  # noqa: FBT001 (what the gauge says)
+        """Whether a team's calls can be made."""
+        self._keys_usable.labels(team).set(usable)
+
+    def key_gone(self, team: str) -> None:
+        """There is no such team any more."""
+        self._keys_usable.remove(team)
 
     def drained(self, outcome: Outcome) -> None:
         """A detached attempt ended."""

@@ -15,6 +15,7 @@ from service.validation.chat import violations_of_chat
 from service.validation.embed import violations_of_embed
 from service.validation.input_size import input_bytes
 from service.validation.rerank import violations_of_rerank
+from service.validation.rotate_key import violations_of_rotate_key
 from service.validation.service_accounts import (
     violations_of_create_service_account,
     violations_of_list_service_accounts,
@@ -44,6 +45,7 @@ __all__ = [
     "violations_of_revoke_access_key",
     "violations_of_revoke_service_account",
     "violations_of_rotate_access_key",
+    "violations_of_rotate_key",
     "violations_of_set_frozen",
     "violations_of_usage_window",
 ]

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import time
+from collections.abc import Awaitable
 
 import apsw
 import grpc
@@ -15,6 +16,7 @@ from google.rpc import error_details_pb2
 from cohort.v1.access_key_pb2 import CreateAccessKeyRequest, RotateAccessKeyRequest
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, Budget, SetTeamFrozenRequest
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse
 from cohort.v1.service_account_pb2 import CreateServiceAccountRequest, RevokeServiceAccountRequest
 from service.book_refusals import rfc3339_of
 from service.money import money_of, nanos_of, usd_of
@@ -234,3 +236,32 @@ async def _no_pepper(service: Cohort) -> Refusal:
         request.expire_time.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
         bearer = (("authorization", f"Bearer {key.sign(claims(issuer.url, team='demo', scope='operate'))}"),)
         return await refused(service.admin.CreateAccessKey(request, metadata=bearer))
+
+
+@reaches("KEY_SOURCE_READ_ONLY", C.FAILED_PRECONDITION)
+async def _inline_beside_a_file(service: Cohort) -> Refusal:
+    request = RotateKeyRequest(team="demo", inline_key="canary")
+    refusal = await refused(service.stub.RotateKey(request, metadata=service.key("admin")))
+
+    assert dict(refusal.info.metadata) == {"team": "demo", "source": "file"}
+    assert refusal.fields == {"inline_key"}
+    return refusal
+
+
+@reaches("ROTATION_UNDER_WAY", C.ABORTED, reference="held:", more='[secrets.held.keks]\n1 = "file:kek"\n')
+async def _rotated_twice_at_once(service: Cohort) -> Refusal:
+    service.fault(path="/v1/check-api-key", latency_ms=1000, times=5)
+
+    def rotate(value: str) -> Awaitable[RotateKeyResponse]:
+        return service.stub.RotateKey(
+            RotateKeyRequest(team="demo", inline_key=value), metadata=service.key("admin"), timeout=20
+        )
+
+    first = asyncio.ensure_future(rotate("sandbox-production"))
+    await until(lambda: any(each.path == "/v1/check-api-key" for each in service.sandbox.state.requests.all()))
+    refusal = await refused(rotate("sandbox-trial"))
+    rotation = (await first).rotation
+
+    assert dict(refusal.info.metadata) == {"team": "demo", "rotation": rotation.id}
+    assert refusal.retry_s == 5
+    return refusal

@@ -105,10 +105,11 @@ def team_lines(
     budget_usd: str = BUDGET_USD,
     zone: str = "UTC",
     extra: str = "",
+    cohere_key: str = "",
 ) -> str:
-    """One team whose Cohere key lies in a file of its own."""
+    """One team whose Cohere key lies in a file of its own, unless a reference says otherwise."""
     return (
-        f'[teams.{name}]\ncohere_key = "file:{name}.key"\nbase_url = "{base_url}"\n'
+        f'[teams.{name}]\ncohere_key = "{cohere_key or f"file:{name}.key"}"\nbase_url = "{base_url}"\n'
         f"models = {models}\nmax_tokens_per_call = {CAP}\n"
         f'daily_budget_usd = {budget_usd}\ntime_zone = "{zone}"\n{extra}\n'
     )
@@ -129,6 +130,7 @@ async def cohort(
     team: str = "",
     limits: str = "",
     cohere_key: str | None = "sandbox-production",
+    reference: str = "",
     base_url: str | None = None,
     models: str = orjson.dumps(MODELS).decode(),
     budget_usd: str = BUDGET_USD,
@@ -148,6 +150,7 @@ async def cohort(
         team: More lines of [teams.demo].
         limits: Lines of [teams.demo.limits].
         cohere_key: The demo team's Cohere key; None leaves its file out.
+        reference: Where it is kept, if not in that file.
         base_url: Another Cohere than the sandbox.
         models: The demo team's models, a TOML array.
         budget_usd: The demo team's daily budget.
@@ -165,18 +168,21 @@ async def cohort(
         narrow_key, narrow_lines = access_key_lines("demo", "narrow", ["usage:read"])
         expired_key, expired_lines = access_key_lines("demo", "old", ["chat"], days=-1)
         admin_key, admin_lines = access_key_lines("demo", "admin", ["admin"])
+        rotator_key, rotator_lines = access_key_lines("demo", "rotator", ["keys:rotate"])
         (folder / "pepper").write_text(PEPPER)
         (folder / "prices.toml").write_text(prices)
         if cohere_key is not None:
             (folder / "demo.key").write_text(cohere_key)
+        demo = team_lines(
+            "demo", base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team, cohere_key=reference
+        )
         (folder / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\n{server}\n'
-            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\n{cohere}\n[cohere.pacing]\n{pacing}\n'
+            f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\nsandbox = true\n{cohere}\n[cohere.pacing]\n{pacing}\n'
             '[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
-            f"{team_lines('demo', base_url or url, models=models, budget_usd=budget_usd, zone=zone, extra=team)}"
-            f"[teams.demo.limits]\n{limits}\n{more}"
-            f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}"
+            f"{demo}{more}"
+            f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}{rotator_lines}"
         )
         take_over_keys(folder / "cohort.toml")
         log = io.BytesIO()
@@ -186,5 +192,6 @@ async def cohort(
                 f"127.0.0.1:{service.port}", options=[("grpc.max_receive_message_length", -1)]
             ) as channel,
         ):
-            names = {"narrow": narrow_key, "expired": expired_key, "admin": admin_key}
+            sandbox.state.requests.clear()  # of the check of the key at the start
+            names = {"narrow": narrow_key, "expired": expired_key, "admin": admin_key, "rotator": rotator_key}
             yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)

@@ -135,6 +135,10 @@ def test_a_busy_port_of_the_demo_is_one_clear_line(busy: int, demo: Demo, tmp_pa
     )
 
 
+def on_sandbox(text: str, address: str) -> str:
+    return text.replace("https://api.cohere.com", f"http://{address}").replace("sandbox = false", "sandbox = true")
+
+
 def test_with_a_cohere_key_the_demo_is_on_real_cohere(tmp_path: Path, listen: list[str]) -> None:
     sandbox = listen[5]
     with started("sandbox", "--listen", sandbox, folder=tmp_path) as cohere:
@@ -142,7 +146,7 @@ def test_with_a_cohere_key_the_demo_is_on_real_cohere(tmp_path: Path, listen: li
         with started("demo", *listen, folder=tmp_path) as process:
             assert f"{sandbox} cannot be bound" in process.until("cannot be bound")
         file = tmp_path / ".cohort" / "cohort.toml"
-        file.write_text(file.read_text().replace("https://api.cohere.com", f"http://{sandbox}"))
+        file.write_text(on_sandbox(file.read_text(), sandbox))
         with started("demo", *listen[:4], folder=tmp_path, CO_API_KEY="sandbox-production") as process:
             output = process.until("Ctrl-C stops")
 
@@ -156,7 +160,7 @@ def test_a_first_chat_that_fails_is_told_and_the_demo_serves_on(tmp_path: Path, 
         cohere.until("until Ctrl-C")
         ran([*COMMAND, "demo", *listen], tmp_path)
         file = tmp_path / ".cohort" / "cohort.toml"
-        file.write_text(file.read_text().replace("https://api.cohere.com", f"http://{sandbox}"))
+        file.write_text(on_sandbox(file.read_text(), sandbox))
         with started("demo", *listen[:4], folder=tmp_path, CO_API_KEY="sandbox-expired") as process:
             output = process.until("Ctrl-C stops")
 

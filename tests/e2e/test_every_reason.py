@@ -175,6 +175,7 @@ upstream("COHERE_ANSWER_TOO_LARGE", C.RESOURCE_EXHAUSTED, padding_bytes=2_000_00
 @pytest.fixture
 async def narrowed(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cohort]:
     reason = request.node.callspec.params["reason"]
+    (tmp_path / "kek").write_text("0123456789abcdef" * 4)
     async with cohort(
         tmp_path,
         server="body_timeout_seconds = 0.3\n" + f"deadline_margin_ms = {MARGINS_MS.get(reason, 20)}",

@@ -148,12 +148,15 @@ class Client:
         await asyncio.sleep(wait_s)
         return Slot(CohereKey("key", 1), self.base_url)
 
-    async def renew_after(self, _: CohereKey) -> bool:
+    async def another(self, _: CohereKey, _endpoint: str) -> bool:
         await asyncio.sleep(0.002)
         return self.renews
 
-    def answered(self, _: CohereKey, _status: int | None) -> None:
+    def answered(self, _: Slot, _endpoint: str, _status: int | None) -> None:
         """What Cohere thinks of the key is of no matter here."""
+
+    def unused(self, _: Slot, _endpoint: str) -> None:
+        """Nor is what was not sent."""
 
 
 class Peer:

@@ -38,7 +38,7 @@ ENDINGS: dict[str, tuple[list[Step], tuple[str, str], list[str], int]] = {
     "answered with a renewed key": ([KEY_REFUSED], OK, ["settled"] * 2, BILLED_NANOS),
     "never reached": ([AWAY] * 3, UNAVAILABLE, ["void"] * 3, 0),
     "always busy": ([BUSY] * 3, UNAVAILABLE, ["settled"] * 3, 0),
-    "two refused keys": ([KEY_REFUSED] * 2, ("FAILED_PRECONDITION", "COHERE_KEY_REJECTED"), ["settled"] * 2, 0),
+    "only refused keys": ([KEY_REFUSED] * 3, ("FAILED_PRECONDITION", "COHERE_KEY_REJECTED"), ["settled"] * 3, 0),
     "rejected": ([REJECTED], ("INVALID_ARGUMENT", "COHERE_REQUEST_REJECTED"), ["settled"], 0),
     "broken": ([BROKEN], ("INTERNAL", "COHERE_INTERNAL"), ["settled"], 0),
     "cut off": ([CUT], ("UNAVAILABLE", "COHERE_CONNECTION_LOST"), ["forfeited"], HOLD_NANOS),

@@ -34,6 +34,10 @@ class Secrets:
         self.texts = {
             "Cohere key": canary(),
             "Cohere key after rotation": canary(),
+            "Cohere key given inline": canary(),
+            "Cohere key given inline, next": canary(),
+            "Cohere key given inline, refused": canary(),
+            "key encryption key": secrets.token_hex(32),
             "client secret": canary(),
             "database password": canary(),
             "prompt": canary(),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from clients.sandbox import Fault
 from clients.sandbox.keys import Key
 from cohort.v1.access_key_pb2 import CreateAccessKeyResponse, RotateAccessKeyResponse
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest
 from tests.e2e import requests
 from tests.identity.canaries import Secrets, canary
 from tests.identity.minters import STATES, Holder, Presented, bearer
@@ -13,15 +14,18 @@ from tests.identity.rpcs import ENTRIES, RPCS, TEAM, Ended, narrowest
 from tests.identity.scene import Scene
 
 CHAT = "/cohort.v1.GatewayService/Chat"
+ROTATE = "/cohort.v1.GatewayService/RotateKey"
+HELD = "kept"
+"""A team whose Cohere key Cohort holds."""
 CHAT_STREAM = "/cohort.v1.GatewayService/ChatStream"
 FAULTS = (
     {"status": 401, "message": "invalid api token {cohere_key}"},
-    {"status": 403, "message": "{cohere_key} may not"},
     {"status": 500, "message": "failed for Bearer {cohere_key}"},
     {"status": 502, "body": "html", "message": "{cohere_key}"},
     {"disconnect": True},
     {"cut_after_bytes": 20},
     {"headers": {"x-debug-trace-id": "{cohere_key}"}, "status": 400, "message": "no"},
+    {"status": 403, "message": "{cohere_key} may not"},  # the last: no other call is sent with this key then
 )
 
 
@@ -29,12 +33,45 @@ async def lived(made: Scene, secrets: Secrets) -> list[Ended]:
     """All of it."""
     secrets.add_files(made.folder)
     made.sandbox.state.keys.add([Key("canary", secrets.texts["Cohere key"], "sandbox-organization")])
+    await usable(made)
     return [
         *await call_all(made, secrets),
         *await operate(made, secrets),
         *await fail_at_cohere(made, secrets),
         *await change(made, secrets),
+        *await rotate(made, secrets),
     ]
+
+
+async def rotate(made: Scene, secrets: Secrets) -> list[Ended]:
+    """Keys given to Cohort to hold: good ones, one that fails, with a probe, in trials, and where none is taken."""
+    first, second, wrong = (secrets.texts[f"Cohere key given inline{which}"] for which in ("", ", next", ", refused"))
+    made.sandbox.state.keys.add([Key(name, name, "sandbox-organization") for name in (first, second)])
+    shown = made.minters.access_key.mint(Holder(TEAM, "admin"))
+    asked = [
+        RotateKeyRequest(team=HELD, inline_key=first, request_id="canary"),
+        RotateKeyRequest(team=HELD, inline_key=second, request_id="canary"),
+        RotateKeyRequest(team=HELD, inline_key=wrong),
+        RotateKeyRequest(team=HELD, inline_key=f"Bearer {wrong}"),
+        RotateKeyRequest(team=HELD, inline_key=second, validate_only=True, probe=True),
+        RotateKeyRequest(team=HELD, inline_key=second, probe=True),
+        RotateKeyRequest(team=TEAM, inline_key=wrong),
+        RotateKeyRequest(team=HELD, inline_key=wrong * 200),
+        RotateKeyRequest(team=wrong[:40], inline_key=wrong, overlap_seconds=-1),
+    ]
+    ended = [await RPCS[ROTATE].call(made.channel(), request, shown.metadata) for request in asked]
+    said = ["", "REQUEST_ID_REUSED", "", "", "", "", "KEY_SOURCE_READ_ONLY", "REQUEST_INVALID", "REQUEST_INVALID"]
+    assert [each.reason for each in ended] == said
+    keys = made.service.reloader.snapshot.clients[HELD].keys
+    assert keys.in_use is not None
+    assert keys.in_use.reveal() == second
+    return ended
+
+
+async def usable(made: Scene) -> None:
+    """Waits until the team's Cohere key is good, which at the start it was not, nor after a 401."""
+    keys = made.service.reloader.snapshot.clients[TEAM].keys
+    await requests.until(lambda: keys.refusal is None)
 
 
 async def call_all(made: Scene, secrets: Secrets) -> list[Ended]:
@@ -81,6 +118,7 @@ async def fail_at_cohere(made: Scene, secrets: Secrets) -> list[Ended]:
     shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
     for fault in FAULTS:
         for path in (CHAT, CHAT_STREAM):
+            await usable(made)
             fields = {name: _quoting(value, secrets.texts["Cohere key"]) for name, value in fault.items()}
             made.sandbox.state.faults.add([Fault.model_validate(fields)])
             ended.append(await RPCS[path].call(made.channel(), requests.chat(), shown.metadata))
@@ -108,10 +146,12 @@ async def change(made: Scene, secrets: Secrets) -> list[Ended]:
     made.sandbox.state.keys.add([Key("rotated", rotated, "sandbox-organization")])
     shown = made.minters.access_key.mint(Holder(TEAM, "chat"))
     ended = []
-    for value in (rotated, canary(), ""):
+    wrong_key = secrets.values["Cohere key, refused"] = canary()
+    keys = reloader.snapshot.clients[TEAM].keys
+    for value in (rotated, wrong_key, f"'{wrong_key}'", ""):
         (made.folder / "cohere.key").write_text(value)
-        reloader.renew_keys()
+        await keys.renewed()
         ended.append(await RPCS[CHAT].call(made.channel(), requests.chat(), shown.metadata))
     (made.folder / "cohere.key").write_text(rotated)
-    reloader.renew_keys()
+    await keys.renewed()
     return ended

@@ -112,6 +112,8 @@ async def run_commands(at: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     await _of_service_accounts(at)
     await _of_a_login(at, monkeypatch)
     await at.run("check", "--config", str(at.made.folder / "cohort.toml"))
+    await at.run("check", "--config", str(at.made.folder / "cohort.toml"), "--keys")
+    await at.run("check", "--config", str(at.made.folder / "cohort.toml"), "--keys", "--json")
 
 
 async def _of_access_keys(at: Terminal) -> None:

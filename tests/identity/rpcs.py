@@ -22,6 +22,7 @@ from cohort.v1.access_key_pb2 import (
 from cohort.v1.audit_pb2 import ListAuditRecordsRequest
 from cohort.v1.budget_pb2 import AdjustBudgetRequest, SetTeamFrozenRequest
 from cohort.v1.get_usage_pb2 import GetUsageRequest
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest
 from cohort.v1.service_account_pb2 import (
     CreateServiceAccountRequest,
     ListServiceAccountsRequest,
@@ -145,6 +146,7 @@ _ENTRIES = {
     "GatewayService/Embed": Entry(lambda _: requests.embed(), NOT_ALLOWED),
     "GatewayService/Rerank": Entry(lambda _: requests.rerank(), NOT_ALLOWED),
     "GatewayService/GetUsage": Entry(lambda _: GetUsageRequest(team=TEAM), NOT_YOURS),
+    "GatewayService/RotateKey": Entry(lambda _: RotateKeyRequest(team=TEAM), NOT_YOURS),
     "AdminService/SetTeamFrozen": Entry(lambda _: SetTeamFrozenRequest(team=TEAM), OK),
     "AdminService/AdjustBudget": Entry(_adjust_budget, OK),
     "AdminService/ListAuditRecords": Entry(lambda _: ListAuditRecordsRequest(team=TEAM, page_size=1), NOT_YOURS),

@@ -159,6 +159,7 @@ def _write_config(folder: Path, made: Minters, url: str, books: str, more: str) 
         'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\ndrain_seconds = 5\n'
         '[server.tls]\ncertificate_file = "server.pem"\nprivate_key_file = "server.key"\n'
         '[server.mtls]\nlisten = "127.0.0.1:0"\n'
-        '[metrics]\nlisten = "127.0.0.1:0"\n[cohere.pacing]\nkey_kind = "off"\n[peppers]\n1 = "file:pepper"\n'
+        f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\nsandbox = true\nbase_url = "{url}"\n'
+        '[cohere.pacing]\nkey_kind = "off"\n[peppers]\n1 = "file:pepper"\n'
         f"{books}{teams}{identity}{more}"
     )

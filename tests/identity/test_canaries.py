@@ -15,7 +15,7 @@ from service.identity.scopes import ADMIN
 from tests.e2e import requests
 from tests.identity import sinks
 from tests.identity.canaries import Hit, Secrets, canary, hits, shapes
-from tests.identity.canary_calls import CHAT, lived
+from tests.identity.canary_calls import CHAT, HELD, lived
 from tests.identity.canary_commands import run_commands, terminal, told_by
 from tests.identity.minters import Holder
 from tests.identity.rpcs import RPCS, TEAM, Ended
@@ -23,11 +23,16 @@ from tests.identity.scene import Scene, each_refusal_stands_alone, scene
 
 SHOWN = (
     *("LoadedConfig", "Snapshot", "Running", "Authenticator", "ContentHasher", "KeyRing", "CohereKey", "Call("),
-    *("TokenCache", "AccessKeys", "AccessKeyRecord", "Introspection", "SigningKey"),
+    *("TeamKeys of", "Envelopes under", "TokenCache", "AccessKeys", "AccessKeyRecord", "Introspection", "SigningKey"),
     *("ServiceAccount", "Login(", "LoginBearer", "CallerCredential"),
 )
 """Objects that must have been among those looked at."""
+_HELD = (
+    f'[secrets.held.keks]\n1 = "file:kek"\n[teams.{HELD}]\ncohere_key = "held:"\n'
+    'models = ["command-a-03-2025"]\nmax_tokens_per_call = 500\ndaily_budget_usd = 1000\n'
+)
 SECRET_KINDS = (
+    *("Cohere key given inline", "key encryption key"),
     *("Cohere key", "client secret", "database password", "prompt", "pepper", "authorization code", "device code"),
     *("refresh token", "refresh token after renewal", "PKCE verifier", "audit HMAC key", "audit signing key (number)"),
     *("TLS private key (number)", "TLS private key (PEM)", "mTLS, valid (number)", "access key, valid"),
@@ -67,6 +72,7 @@ async def test_no_secret_comes_out(
     url, has_password = database
     each_refusal_stands_alone(monkeypatch)
     secrets, planted = Secrets(), canary()
+    (tmp_path / "kek").write_text(secrets.texts["key encryption key"])
     (tmp_path / "database.password").write_text(secrets.texts["database password"])
     async with scene(
         tmp_path,
@@ -74,6 +80,7 @@ async def test_no_secret_comes_out(
         books='database_password = "file:database.password"' if has_password else "",
         cohere_key=secrets.texts["Cohere key"],
         client_secret=secrets.texts["client secret"],
+        more=_HELD,
     ) as made:
         ended = await lived(made, secrets)
         own = sinks.output(capfd)

@@ -94,7 +94,7 @@ def prepare(folder: Path, url: str, idps: Sequence[Idp]) -> None:
     (folder / "cohort.toml").write_text(
         'environment = "prod"\n[server]\nlisten = "127.0.0.1:0"\n'
         '[server.tls]\ncertificate_file = "server.pem"\nprivate_key_file = "server.key"\n'
-        f"[metrics]\nenabled = false\n{books_lines(folder)}{teams}{tables(idps)}"
+        f"[metrics]\nenabled = false\n[cohere]\nsandbox = true\n{books_lines(folder)}{teams}{tables(idps)}"
     )
     (folder / "bin").mkdir()
     scripts = {"cohort": f'#!/bin/sh\nexec {sys.executable} -m service.cli "$@"\n', "browser": BROWSER}
@@ -183,7 +183,7 @@ def test_the_page_knows_every_scope_and_what_it_opens() -> None:
     for path, scopes in SCOPES_OF_RPC.items():
         narrowest = scopes[0]
         assert narrowest == "admin" or path.rpartition("/")[2] in rows[narrowest]
-        assert ("admin" in scopes) == ("AdminService" in path or path.endswith("/GetUsage"))
+        assert ("admin" in scopes) == ("AdminService" in path or path.endswith(("/GetUsage", "/RotateKey")))
 
 
 def test_the_page_uses_long_flags_and_no_address_but_its_own() -> None:

@@ -1,5 +1,6 @@
 """ListTeams and GetTeam: who sees which teams, page by page, and how it stands with budgets and Cohere keys."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -100,19 +101,24 @@ async def test_the_state_of_a_cohere_key_is_told_and_why_to_operators_alone(made
     teams = Teams(made, ADMIN)
     missing = (await teams.get("bids")).cohere_key
     available = (await teams.get("search")).cohere_key
-    made.sandbox.state.faults.add([Fault(status=401, message="no")])
+    made.sandbox.state.faults.add([Fault(status=401, message="no", times=None)])
     await refused(teams.chat())
     rejected = (await teams.get("search")).cohere_key
+    made.sandbox.state.faults.clear()
+    async with asyncio.timeout(10):
+        while (await teams.get("search")).cohere_key.state != team_pb2.COHERE_KEY_STATE_AVAILABLE:
+            await asyncio.sleep(0.05)
     await teams.chat()
     (made.folder / "cohere.key").unlink()
-    made.service.reloader.renew_keys()
+    await made.service.reloader.snapshot.clients["search"].keys.renewed()
     kept = (await teams.get("search")).cohere_key
     seen_by_others = (await Teams(made, "usage:read").get()).cohere_key
 
     assert (missing.state, missing.HasField("version")) == (team_pb2.COHERE_KEY_STATE_MISSING, False)
     assert "bids.key" in missing.problem
     assert (available.state, available.version) == (team_pb2.COHERE_KEY_STATE_AVAILABLE, 1)
-    assert (available.problem, available.HasField("read_time")) == ("", True)
+    assert (available.problem, available.HasField("read_time"), available.HasField("check_time")) == ("", True, True)
+    assert (available.source, [*available.forbidden_endpoints]) == ("file", [])
     assert rejected.state == team_pb2.COHERE_KEY_STATE_REJECTED
     assert (kept.state, kept.read_time) == (team_pb2.COHERE_KEY_STATE_AVAILABLE, available.read_time)
     assert "cohere.key" in kept.problem

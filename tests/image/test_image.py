@@ -51,6 +51,7 @@ drain_seconds = 5
 [metrics]
 listen = "127.0.0.1:0"
 [cohere]
+sandbox = true
 base_url = "{sandbox_url}"
 [cohere.pacing]
 key_kind = "off"

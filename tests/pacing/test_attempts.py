@@ -3,17 +3,16 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from yarl import URL
 
-from clients.cohere_key import KeyRing
+from clients.cohere_key import CohereKey
 from clients.errors import Billing, UpstreamError
+from clients.key_ring import KeyRing
 from clients.pacing.allowance import Allowance
 from clients.pacing.errors import UpstreamBusy
 from clients.pacing.pacer import Pacer
-from clients.secrets.source import FileSource
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
 from service.attempts import Attempts
@@ -31,9 +30,10 @@ MINUTE_S = 1.0
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> TeamClient:
-    (tmp_path / "key").write_text("one")
-    return TeamClient("demo", URL("http://127.0.0.1:1"), KeyRing(FileSource(tmp_path / "key")))
+def client() -> TeamClient:
+    keys = KeyRing()
+    keys.use(CohereKey("one", 1))
+    return TeamClient("demo", URL("http://127.0.0.1:1"), keys, "file")
 
 
 @pytest.fixture

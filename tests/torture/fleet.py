@@ -172,7 +172,8 @@ class Fleet:
             (own / f"{team.name}.key").write_text(f"torture-{team.name}")
         (own / "cohort.toml").write_text(
             f'environment = "test"\n[server]\nlisten = "{address}"\ndrain_seconds = {DRAIN_S}\n'
-            "deadline_margin_ms = 20\n[metrics]\nenabled = false\n[cohere]\nsilence_timeout_seconds = 2\n"
+            "deadline_margin_ms = 20\n[metrics]\nenabled = false\n"
+            "[cohere]\nsandbox = true\nsilence_timeout_seconds = 2\n"
             '[cohere.pacing]\nkey_kind = "off"\n'
             f'[peppers]\n1 = "file:pepper"\n{lines}{"".join(team.config for team in self.teams)}'
         )

@@ -493,6 +493,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Sample: {"reason":"ACCESS_KEYS_OFF","domain":"cohort"}
     """
+    ERROR_REASON_KEY_SOURCE_READ_ONLY: _ErrorReason.ValueType  # 120
+    """The team's Cohere key comes from a source that only its owner writes, so no key can be given inline.
+
+    Code: FAILED_PRECONDITION. Do: Put the new key into the source, and rotate with `reload`. Details: A BadRequest
+    names the field `inline_key`.
+
+    Sample: {"reason":"KEY_SOURCE_READ_ONLY","domain":"cohort","metadata":{"team":"search","source":"vault"}}
+    """
+    ERROR_REASON_ROTATION_UNDER_WAY: _ErrorReason.ValueType  # 121
+    """Another rotation of the team's Cohere key is under way.
+
+    Code: ABORTED. Do: Wait as long as the RetryInfo says, then look at the team, and retry if it is still wanted.
+
+    Sample: {"reason":"ROTATION_UNDER_WAY","domain":"cohort",
+    "metadata":{"team":"search","rotation":"2Bq7ZkP0aXcV"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons, stable names for programs. A comment tells what happened, the gRPC code, what the caller should
@@ -962,5 +978,21 @@ ERROR_REASON_ACCESS_KEYS_OFF: ErrorReason.ValueType  # 111
 Code: FAILED_PRECONDITION. Do: Add a pepper to `peppers` in the config.
 
 Sample: {"reason":"ACCESS_KEYS_OFF","domain":"cohort"}
+"""
+ERROR_REASON_KEY_SOURCE_READ_ONLY: ErrorReason.ValueType  # 120
+"""The team's Cohere key comes from a source that only its owner writes, so no key can be given inline.
+
+Code: FAILED_PRECONDITION. Do: Put the new key into the source, and rotate with `reload`. Details: A BadRequest
+names the field `inline_key`.
+
+Sample: {"reason":"KEY_SOURCE_READ_ONLY","domain":"cohort","metadata":{"team":"search","source":"vault"}}
+"""
+ERROR_REASON_ROTATION_UNDER_WAY: ErrorReason.ValueType  # 121
+"""Another rotation of the team's Cohere key is under way.
+
+Code: ABORTED. Do: Wait as long as the RetryInfo says, then look at the team, and retry if it is still wanted.
+
+Sample: {"reason":"ROTATION_UNDER_WAY","domain":"cohort",
+"metadata":{"team":"search","rotation":"2Bq7ZkP0aXcV"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,9 +26,10 @@ from cohort.v1 import chat_pb2 as cohort_dot_v1_dot_chat__pb2
 from cohort.v1 import embed_pb2 as cohort_dot_v1_dot_embed__pb2
 from cohort.v1 import get_usage_pb2 as cohort_dot_v1_dot_get__usage__pb2
 from cohort.v1 import rerank_pb2 as cohort_dot_v1_dot_rerank__pb2
+from cohort.v1 import rotate_key_pb2 as cohort_dot_v1_dot_rotate__key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ohort/v1/gateway_service.proto\x12\tcohort.v1\x1a\x14\x63ohort/v1/chat.proto\x1a\x15\x63ohort/v1/embed.proto\x1a\x19\x63ohort/v1/get_usage.proto\x1a\x16\x63ohort/v1/rerank.proto2\xd0\x02\n\x0eGatewayService\x12\x37\n\x04\x43hat\x12\x16.cohort.v1.ChatRequest\x1a\x17.cohort.v1.ChatResponse\x12\x45\n\nChatStream\x12\x16.cohort.v1.ChatRequest\x1a\x1d.cohort.v1.ChatStreamResponse0\x01\x12:\n\x05\x45mbed\x12\x17.cohort.v1.EmbedRequest\x1a\x18.cohort.v1.EmbedResponse\x12=\n\x06Rerank\x12\x18.cohort.v1.RerankRequest\x1a\x19.cohort.v1.RerankResponse\x12\x43\n\x08GetUsage\x12\x1a.cohort.v1.GetUsageRequest\x1a\x1b.cohort.v1.GetUsageResponseBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63ohort/v1/gateway_service.proto\x12\tcohort.v1\x1a\x14\x63ohort/v1/chat.proto\x1a\x15\x63ohort/v1/embed.proto\x1a\x19\x63ohort/v1/get_usage.proto\x1a\x16\x63ohort/v1/rerank.proto\x1a\x1a\x63ohort/v1/rotate_key.proto2\x98\x03\n\x0eGatewayService\x12\x37\n\x04\x43hat\x12\x16.cohort.v1.ChatRequest\x1a\x17.cohort.v1.ChatResponse\x12\x45\n\nChatStream\x12\x16.cohort.v1.ChatRequest\x1a\x1d.cohort.v1.ChatStreamResponse0\x01\x12:\n\x05\x45mbed\x12\x17.cohort.v1.EmbedRequest\x1a\x18.cohort.v1.EmbedResponse\x12=\n\x06Rerank\x12\x18.cohort.v1.RerankRequest\x1a\x19.cohort.v1.RerankResponse\x12\x43\n\x08GetUsage\x12\x1a.cohort.v1.GetUsageRequest\x1a\x1b.cohort.v1.GetUsageResponse\x12\x46\n\tRotateKey\x12\x1b.cohort.v1.RotateKeyRequest\x1a\x1c.cohort.v1.RotateKeyResponseBF\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +37,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cohort.v1.gateway_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tcohort.v1P\001Z\022cohort/v1;cohortv1\252\002\tCohort.V1\312\002\tCohort\\V1\352\002\nCohort::V1'
-  _globals['_GATEWAYSERVICE']._serialized_start=143
-  _globals['_GATEWAYSERVICE']._serialized_end=479
+  _globals['_GATEWAYSERVICE']._serialized_start=171
+  _globals['_GATEWAYSERVICE']._serialized_end=579
 # @@protoc_insertion_point(module_scope)

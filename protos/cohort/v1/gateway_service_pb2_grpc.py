@@ -7,6 +7,7 @@ from cohort.v1 import chat_pb2 as cohort_dot_v1_dot_chat__pb2
 from cohort.v1 import embed_pb2 as cohort_dot_v1_dot_embed__pb2
 from cohort.v1 import get_usage_pb2 as cohort_dot_v1_dot_get__usage__pb2
 from cohort.v1 import rerank_pb2 as cohort_dot_v1_dot_rerank__pb2
+from cohort.v1 import rotate_key_pb2 as cohort_dot_v1_dot_rotate__key__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -84,6 +85,11 @@ class GatewayServiceStub(object):
                 request_serializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/cohort.v1.GatewayService/RotateKey',
+                request_serializer=cohort_dot_v1_dot_rotate__key__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_rotate__key__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer(object):
@@ -148,6 +154,15 @@ class GatewayServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateKey(self, request, context):
+        """Puts a new version of a team's Cohere key into use, without a restart: checks it, uses it from the next call on,
+        and keeps the old one to fall back on for a while. Scope: `keys:rotate` for the caller's own team, `admin` for
+        all teams.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -175,6 +190,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageRequest.FromString,
                     response_serializer=cohort_dot_v1_dot_get__usage__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=cohort_dot_v1_dot_rotate__key__pb2.RotateKeyRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_rotate__key__pb2.RotateKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -334,6 +354,33 @@ class GatewayService(object):
             '/cohort.v1.GatewayService/GetUsage',
             cohort_dot_v1_dot_get__usage__pb2.GetUsageRequest.SerializeToString,
             cohort_dot_v1_dot_get__usage__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.GatewayService/RotateKey',
+            cohort_dot_v1_dot_rotate__key__pb2.RotateKeyRequest.SerializeToString,
+            cohort_dot_v1_dot_rotate__key__pb2.RotateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

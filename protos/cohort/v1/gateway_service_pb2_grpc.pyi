@@ -11,6 +11,7 @@ from cohort.v1 import chat_pb2 as _chat_pb2
 from cohort.v1 import embed_pb2 as _embed_pb2
 from cohort.v1 import get_usage_pb2 as _get_usage_pb2
 from cohort.v1 import rerank_pb2 as _rerank_pb2
+from cohort.v1 import rotate_key_pb2 as _rotate_key_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -76,6 +77,11 @@ class GatewayServiceStub:
     """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
     terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
     """
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_rotate_key_pb2.RotateKeyRequest, _rotate_key_pb2.RotateKeyResponse]
+    """Puts a new version of a team's Cohere key into use, without a restart: checks it, uses it from the next call on,
+    and keeps the old one to fall back on for a while. Scope: `keys:rotate` for the caller's own team, `admin` for
+    all teams.
+    """
 
 @_typing.type_check_only
 class GatewayServiceAsyncStub(GatewayServiceStub):
@@ -117,6 +123,11 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     GetUsage: _aio.UnaryUnaryMultiCallable[_get_usage_pb2.GetUsageRequest, _get_usage_pb2.GetUsageResponse]  # type: ignore[assignment]
     """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
     terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
+    """
+    RotateKey: _aio.UnaryUnaryMultiCallable[_rotate_key_pb2.RotateKeyRequest, _rotate_key_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Puts a new version of a team's Cohere key into use, without a restart: checks it, uses it from the next call on,
+    and keeps the old one to fall back on for a while. Scope: `keys:rotate` for the caller's own team, `admin` for
+    all teams.
     """
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -186,6 +197,17 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_get_usage_pb2.GetUsageResponse, _abc.Awaitable[_get_usage_pb2.GetUsageResponse]]:
         """Returns what was consumed in a window of time and what it cost, the budget as it stands, and the caller's
         terms: models, prices and caps. Scope: `usage:read` for the caller's own team, `admin` for all teams.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _rotate_key_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rotate_key_pb2.RotateKeyResponse, _abc.Awaitable[_rotate_key_pb2.RotateKeyResponse]]:
+        """Puts a new version of a team's Cohere key into use, without a restart: checks it, uses it from the next call on,
+        and keeps the old one to fall back on for a while. Scope: `keys:rotate` for the caller's own team, `admin` for
+        all teams.
         """
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ from cohort.v1 import rate_limit_pb2 as cohort_dot_v1_dot_rate__limit__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63ohort/v1/team.proto\x12\tcohort.v1\x1a\x16\x63ohort/v1/budget.proto\x1a\x1a\x63ohort/v1/rate_limit.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x01\n\x04Team\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x06policy\x18\x02 \x01(\x0b\x32\x15.cohort.v1.TeamPolicy\x12!\n\x06\x62udget\x18\x03 \x01(\x0b\x32\x11.cohort.v1.Budget\x12.\n\ncohere_key\x18\x04 \x01(\x0b\x32\x1a.cohort.v1.CohereKeyHealth\x12)\n\x0brate_limits\x18\x05 \x03(\x0b\x32\x14.cohort.v1.RateLimit\x12\x15\n\rwaiting_calls\x18\x06 \x01(\x05\"\x92\x01\n\nTeamPolicy\x12\x11\n\tendpoints\x18\x01 \x03(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\x12\x1b\n\x13max_tokens_per_call\x18\x03 \x01(\x05\x12&\n\x19max_input_tokens_per_call\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x1c\n\x1a_max_input_tokens_per_call\"\x9d\x01\n\x0f\x43ohereKeyHealth\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.cohort.v1.CohereKeyState\x12\x14\n\x07version\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12-\n\tread_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08_version\"\x1e\n\x0eGetTeamRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\"0\n\x0fGetTeamResponse\x12\x1d\n\x04team\x18\x01 \x01(\x0b\x32\x0f.cohort.v1.Team\"9\n\x10ListTeamsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"L\n\x11ListTeamsResponse\x12\x1e\n\x05teams\x18\x01 \x03(\x0b\x32\x0f.cohort.v1.Team\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x8f\x01\n\x0e\x43ohereKeyState\x12 \n\x1c\x43OHERE_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43OHERE_KEY_STATE_AVAILABLE\x10\x01\x12\x1c\n\x18\x43OHERE_KEY_STATE_MISSING\x10\x02\x12\x1d\n\x19\x43OHERE_KEY_STATE_REJECTED\x10\x03\x42\x46\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x63ohort/v1/team.proto\x12\tcohort.v1\x1a\x16\x63ohort/v1/budget.proto\x1a\x1a\x63ohort/v1/rate_limit.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x01\n\x04Team\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x06policy\x18\x02 \x01(\x0b\x32\x15.cohort.v1.TeamPolicy\x12!\n\x06\x62udget\x18\x03 \x01(\x0b\x32\x11.cohort.v1.Budget\x12.\n\ncohere_key\x18\x04 \x01(\x0b\x32\x1a.cohort.v1.CohereKeyHealth\x12)\n\x0brate_limits\x18\x05 \x03(\x0b\x32\x14.cohort.v1.RateLimit\x12\x15\n\rwaiting_calls\x18\x06 \x01(\x05\"\x92\x01\n\nTeamPolicy\x12\x11\n\tendpoints\x18\x01 \x03(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\x12\x1b\n\x13max_tokens_per_call\x18\x03 \x01(\x05\x12&\n\x19max_input_tokens_per_call\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x1c\n\x1a_max_input_tokens_per_call\"\xe4\x02\n\x0f\x43ohereKeyHealth\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.cohort.v1.CohereKeyState\x12\x14\n\x07version\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12-\n\tread_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x10previous_version\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x34\n\x10overlap_end_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncheck_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x66orbidden_endpoints\x18\x08 \x03(\t\x12\x0e\n\x06source\x18\t \x01(\tB\n\n\x08_versionB\x13\n\x11_previous_version\"\x1e\n\x0eGetTeamRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\"0\n\x0fGetTeamResponse\x12\x1d\n\x04team\x18\x01 \x01(\x0b\x32\x0f.cohort.v1.Team\"9\n\x10ListTeamsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"L\n\x11ListTeamsResponse\x12\x1e\n\x05teams\x18\x01 \x03(\x0b\x32\x0f.cohort.v1.Team\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xac\x01\n\x0e\x43ohereKeyState\x12 \n\x1c\x43OHERE_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43OHERE_KEY_STATE_AVAILABLE\x10\x01\x12\x1c\n\x18\x43OHERE_KEY_STATE_MISSING\x10\x02\x12\x1d\n\x19\x43OHERE_KEY_STATE_REJECTED\x10\x03\x12\x1b\n\x17\x43OHERE_KEY_STATE_UNPAID\x10\x04\x42\x46\n\tcohort.v1P\x01Z\x12\x63ohort/v1;cohortv1\xaa\x02\tCohort.V1\xca\x02\tCohort\\V1\xea\x02\nCohort::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,20 +35,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cohort.v1.team_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tcohort.v1P\001Z\022cohort/v1;cohortv1\252\002\tCohort.V1\312\002\tCohort\\V1\352\002\nCohort::V1'
-  _globals['_COHEREKEYSTATE']._serialized_start=860
-  _globals['_COHEREKEYSTATE']._serialized_end=1003
+  _globals['_COHEREKEYSTATE']._serialized_start=1059
+  _globals['_COHEREKEYSTATE']._serialized_end=1231
   _globals['_TEAM']._serialized_start=121
   _globals['_TEAM']._serialized_end=329
   _globals['_TEAMPOLICY']._serialized_start=332
   _globals['_TEAMPOLICY']._serialized_end=478
   _globals['_COHEREKEYHEALTH']._serialized_start=481
-  _globals['_COHEREKEYHEALTH']._serialized_end=638
-  _globals['_GETTEAMREQUEST']._serialized_start=640
-  _globals['_GETTEAMREQUEST']._serialized_end=670
-  _globals['_GETTEAMRESPONSE']._serialized_start=672
-  _globals['_GETTEAMRESPONSE']._serialized_end=720
-  _globals['_LISTTEAMSREQUEST']._serialized_start=722
-  _globals['_LISTTEAMSREQUEST']._serialized_end=779
-  _globals['_LISTTEAMSRESPONSE']._serialized_start=781
-  _globals['_LISTTEAMSRESPONSE']._serialized_end=857
+  _globals['_COHEREKEYHEALTH']._serialized_end=837
+  _globals['_GETTEAMREQUEST']._serialized_start=839
+  _globals['_GETTEAMREQUEST']._serialized_end=869
+  _globals['_GETTEAMRESPONSE']._serialized_start=871
+  _globals['_GETTEAMRESPONSE']._serialized_end=919
+  _globals['_LISTTEAMSREQUEST']._serialized_start=921
+  _globals['_LISTTEAMSREQUEST']._serialized_end=978
+  _globals['_LISTTEAMSRESPONSE']._serialized_start=980
+  _globals['_LISTTEAMSRESPONSE']._serialized_end=1056
 # @@protoc_insertion_point(module_scope)

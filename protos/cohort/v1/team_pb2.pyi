@@ -35,7 +35,9 @@ class _CohereKeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cohere
     COHERE_KEY_STATE_MISSING: _CohereKeyState.ValueType  # 2
     """There is none: calls of the team are refused."""
     COHERE_KEY_STATE_REJECTED: _CohereKeyState.ValueType  # 3
-    """Cohere has refused it in the last call made with it."""
+    """Cohere refuses it (HTTP 401): calls of the team are refused until it takes it, or another one is there."""
+    COHERE_KEY_STATE_UNPAID: _CohereKeyState.ValueType  # 4
+    """Its account has no payment method or has met its cap (HTTP 402): calls of the team are refused."""
 
 class CohereKeyState(_CohereKeyState, metaclass=_CohereKeyStateEnumTypeWrapper):
     """Whether calls can be made with a Cohere key."""
@@ -47,7 +49,9 @@ COHERE_KEY_STATE_AVAILABLE: CohereKeyState.ValueType  # 1
 COHERE_KEY_STATE_MISSING: CohereKeyState.ValueType  # 2
 """There is none: calls of the team are refused."""
 COHERE_KEY_STATE_REJECTED: CohereKeyState.ValueType  # 3
-"""Cohere has refused it in the last call made with it."""
+"""Cohere refuses it (HTTP 401): calls of the team are refused until it takes it, or another one is there."""
+COHERE_KEY_STATE_UNPAID: CohereKeyState.ValueType  # 4
+"""Its account has no payment method or has met its cap (HTTP 402): calls of the team are refused."""
 Global___CohereKeyState: _TypeAlias = CohereKeyState  # noqa: Y015
 
 @_typing.final
@@ -150,15 +154,36 @@ class CohereKeyHealth(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     READ_TIME_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    OVERLAP_END_TIME_FIELD_NUMBER: _builtins.int
+    CHECK_TIME_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_ENDPOINTS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     state: Global___CohereKeyState.ValueType
     """Output only. Whether calls can be made with it."""
     version: _builtins.int
     """Output only. The version in use, which stands in the records of its calls. Absent if there is none."""
     problem: _builtins.str
     """Output only. Why it cannot be read, for operators. Empty if it can."""
+    previous_version: _builtins.int
+    """Output only. The version that is kept to fall back on. Absent if there is none."""
+    source: _builtins.str
+    """Output only. Where the key comes from: "env", "file", "vault", "aws-sm", "gcp-sm", "azure-kv" or "held"."""
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the version in use was read first. Absent if there is none."""
+
+    @_builtins.property
+    def overlap_end_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. Until when the previous version is kept. Absent if there is none."""
+
+    @_builtins.property
+    def check_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When Cohere was last asked for the version in use. Absent: not yet."""
+
+    @_builtins.property
+    def forbidden_endpoints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. The endpoints that the key is refused for (HTTP 403), in alphabetical order."""
 
     def __init__(
         self,
@@ -167,13 +192,23 @@ class CohereKeyHealth(_message.Message):
         version: _builtins.int | None = ...,
         problem: _builtins.str = ...,
         read_time: _timestamp_pb2.Timestamp | None = ...,
+        previous_version: _builtins.int | None = ...,
+        overlap_end_time: _timestamp_pb2.Timestamp | None = ...,
+        check_time: _timestamp_pb2.Timestamp | None = ...,
+        forbidden_endpoints: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "read_time", b"read_time", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version", "_version", b"_version", "check_time", b"check_time", "overlap_end_time", b"overlap_end_time", "previous_version", b"previous_version", "read_time", b"read_time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "problem", b"problem", "read_time", b"read_time", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version", "_version", b"_version", "check_time", b"check_time", "forbidden_endpoints", b"forbidden_endpoints", "overlap_end_time", b"overlap_end_time", "previous_version", b"previous_version", "problem", b"problem", "read_time", b"read_time", "source", b"source", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__previous_version: _TypeAlias = _typing.Literal["previous_version"]  # noqa: Y015
+    _WhichOneofArgType__previous_version: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_version) -> _WhichOneofReturnType__previous_version | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___CohereKeyHealth: _TypeAlias = CohereKeyHealth  # noqa: Y015

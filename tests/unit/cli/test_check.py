@@ -133,7 +133,7 @@ def test_a_pepper_that_could_be_guessed_would_not_start(
 
 def test_the_table_names_what_each_team_may_use_and_never_a_key(tmp_path: Path) -> None:
     team_lines = 'endpoints = ["embed"]\nmax_input_tokens_per_call = 900\nbase_url = "https://vault.example.com"'
-    file = write_config(tmp_path, team=team_lines)
+    file = write_config(tmp_path, team=team_lines, more='[cohere]\nvaults = ["https://vault.example.com"]')
 
     table = teams_table(checked(config.load(file, {}))).splitlines()
 

@@ -37,6 +37,7 @@ def test_these_are_the_commands() -> None:
         "cohort login",
         "cohort logout",
         "cohort whoami",
+        "cohort rotate",
         "cohort keys create",
         "cohort keys list",
         "cohort keys rotate",

@@ -80,6 +80,7 @@ NAMED = {
     "identity.spiffe_ids": "ID",
     "teams": "NAME",
     "peppers": "VERSION",
+    "secrets.held.keks": "VERSION",
 }
 """What the operator names."""
 
@@ -93,7 +94,7 @@ def settings(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]
             place = f"{place}.{NAMED[place]}"
         if inner:
             yield from settings(inner[0], f"{place}.")
-        elif field.is_required() or place == "peppers.VERSION":
+        elif field.is_required() or place.endswith(".VERSION"):
             yield place, ...
         else:
             yield place, field.get_default(call_default_factory=True)
@@ -124,12 +125,18 @@ def test_the_line_of_a_setting_names_its_default(path: str, default: Any) -> Non
     if default is ...:
         assert said == ""
     elif default is None:
-        assert said in {"none", "as `cohere.base_url`", "as `cohere.pacing.key_kind`", "as `identity.audience`"}
+        assert said in {
+            "none", "as `cohere.base_url`", "as `cohere.pacing.key_kind`", "as `identity.audience`", "as its `auth`",
+            "the highest",
+        }  # fmt: skip
     else:
         value = tomllib.loads(f"value = {said.strip('`')}")["value"]
         assert (frozenset(value) if isinstance(value, list) else value) == (
             str(default) if isinstance(default, Path) else default
         )
+
+
+WHERE_COHERE_IS = {"cohere.base_url", "cohere.vaults", "cohere.sandbox"}
 
 
 def test_what_a_reload_refuses_is_what_needs_a_restart() -> None:
@@ -143,11 +150,12 @@ def test_what_a_reload_refuses_is_what_needs_a_restart() -> None:
         "books.ballast_mib",
         "books.strict",
         "audit.",
+        "secrets.",
     )
 
     assert needs_restart == {
         path for path, _ in SETTINGS if path.startswith(fixed) and not path.startswith("cohere.pacing.")
-    } - {"cohere.base_url", "server.in_flight_max"}
+    } - {"server.in_flight_max", *WHERE_COHERE_IS}
 
 
 def test_the_example_is_a_config_that_loads() -> None:

@@ -23,6 +23,7 @@ from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceServicer, add_GatewayServiceServicer_to_server
 from cohort.v1.get_usage_pb2 import GetUsageRequest, GetUsageResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
+from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse
 from cohort.v1.usage_pb2 import Receipt
 
 CREDENTIALS = {"x-api-key", "authorization"}
@@ -66,6 +67,10 @@ class Service(GatewayServiceServicer):
     async def GetUsage(self, request: GetUsageRequest, context: Any) -> GetUsageResponse:
         await self._received(request, context)
         return GetUsageResponse()
+
+    async def RotateKey(self, request: RotateKeyRequest, context: Any) -> RotateKeyResponse:
+        await self._received(request, context)
+        return RotateKeyResponse()
 
     async def _received(self, request: Message, context: Any) -> None:
         self.trace = dict(context.invocation_metadata()).get("x-trace", "")

@@ -1,8 +1,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -10,10 +9,11 @@ import orjson
 import pytest
 from yarl import URL
 
-from clients.cohere_key import KeyRing
+from clients.breaker import TRIAL_S
+from clients.cohere_key import CohereKey
 from clients.errors import Billing, UpstreamError
+from clients.key_ring import KeyRing
 from clients.pacing.pacer import Pacer
-from clients.secrets.source import FileSource
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
@@ -54,9 +54,23 @@ def refused_with(status: int, **more: float) -> UpstreamError:
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> TeamClient:
-    (tmp_path / "key").write_text("one")
-    return TeamClient("demo", URL("http://127.0.0.1:1"), KeyRing(FileSource(tmp_path / "key")))
+def client() -> TeamClient:
+    keys = KeyRing()
+    keys.use(CohereKey("one", 1))
+    return TeamClient("demo", URL("http://127.0.0.1:1"), keys, "file")
+
+
+async def unchanged() -> None:
+    """A source that has what it had."""
+
+
+def changed(client: TeamClient) -> Callable[[], Awaitable[None]]:
+    """A source that has another version than the first."""
+
+    async def renew() -> None:
+        client.keys.use(CohereKey("two", 2))
+
+    return renew
 
 
 class Once:
@@ -170,8 +184,8 @@ async def test_nobody_tries_again_for_a_caller_that_left(attempts: Attempts, cli
     assert len(once.slots) == 1
 
 
-async def test_a_refused_key_is_renewed_once(attempts: Attempts, client: TeamClient, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("two")
+async def test_a_refused_key_is_renewed_once_for_each_version(attempts: Attempts, client: TeamClient) -> None:
+    client.keys.renew = changed(client)
     once = Once(refused_with(401), refused_with(401))
     with pytest.raises(UpstreamError):
         await attempts.run(new_call(), client, QUOTE, once)
@@ -179,12 +193,58 @@ async def test_a_refused_key_is_renewed_once(attempts: Attempts, client: TeamCli
     assert [slot.key.authorization() for slot in once.slots] == ["Bearer one", "Bearer two"]
 
 
-async def test_a_refused_key_that_did_not_change_is_not_tried_again(attempts: Attempts, client: TeamClient) -> None:
-    once = Once(refused_with(401))
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_a_refused_key_that_did_not_change_is_not_tried_again_and_the_next_call_holds_nothing(
+    attempts: Attempts, client: TeamClient, sqlite_database: Database, status: int
+) -> None:
+    once, next_call = Once(refused_with(status), sends=True), new_call()
     with pytest.raises(UpstreamError):
         await attempts.run(new_call(), client, QUOTE, once)
+    with pytest.raises(UpstreamError) as raised:
+        await attempts.run(next_call, client, QUOTE, once)
+    rows = await sqlite_database.read(lambda tx: tx.fetch("SELECT kind FROM audit WHERE kind <> 'notice'"))
 
     assert len(once.slots) == 1
+    assert (raised.value.billing, next_call.attempts, next_call.on_record) == (Billing.NONE, 0, False)
+    assert sorted(kind for (kind,) in rows) == ["intent", "outcome"]
+
+
+async def test_a_refused_key_is_renewed_though_its_caller_has_left(attempts: Attempts, client: TeamClient) -> None:
+    client.keys.renew = changed(client)
+    call = new_call()
+    call.detached = True
+    with pytest.raises(UpstreamError):
+        await attempts.run(call, client, QUOTE, Once(refused_with(401)))
+    once = Once()
+    await attempts.run(new_call(), client, QUOTE, once)
+
+    assert [slot.key.authorization() for slot in once.slots] == ["Bearer two"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_version_gives_way_to_the_one_before_it(
+    attempts: Attempts, client: TeamClient, status: int
+) -> None:
+    client.keys.use(CohereKey("two", 2), client.keys.in_use)
+    client.keys.renew = unchanged
+    once = Once(refused_with(status), sends=True)
+
+    assert await attempts.run(new_call(), client, QUOTE, once) is ANSWER
+    assert [slot.key.version for slot in once.slots] == [2, 1]
+
+
+async def test_a_call_that_was_to_find_out_and_could_not_be_paid_for_leaves_it_to_the_next(attempts: Attempts) -> None:
+    time_s = [0.0]
+    keys = KeyRing(clock_s=lambda: time_s[0])
+    keys.use(CohereKey("one", 1))
+    client = TeamClient("demo", URL("http://127.0.0.1:1"), keys, "file")
+    with pytest.raises(UpstreamError):
+        await attempts.run(new_call(), client, QUOTE, Once(refused_with(402), sends=True))
+    time_s[0] += TRIAL_S
+    with pytest.raises(HoldExceedsLimit):
+        await attempts.run(new_call(), client, dataclasses.replace(QUOTE, hold_nanos=2 * USD), Once())
+
+    assert await attempts.run(new_call(), client, QUOTE, Once(sends=True)) is ANSWER
 
 
 async def test_the_outcome_of_an_attempt_says_nothing_of_the_one_before(
@@ -230,12 +290,3 @@ async def test_a_call_is_on_record_from_its_first_hold_on(attempts: Attempts, cl
 
     assert leaving.cancelled()
     assert [call.on_record for call in (early, refused, admitted, left)] == [False, False, True, True]
-
-
-async def test_what_cohere_says_of_the_key_is_kept(attempts: Attempts, client: TeamClient) -> None:
-    with pytest.raises(UpstreamError):
-        await attempts.run(new_call(), client, QUOTE, Once(refused_with(403)))
-    rejected = client.keys.rejected
-    await attempts.run(new_call(), client, QUOTE, Once())
-
-    assert (rejected, client.keys.rejected) == (True, False)

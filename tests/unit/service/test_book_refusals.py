@@ -20,6 +20,7 @@ from service.books.errors import (
     HoldExceedsLimit,
     ModelNotPriced,
     RequestIdReused,
+    RotationUnderWay,
     TeamFrozen,
     TeamUnknown,
 )
@@ -77,6 +78,13 @@ REFUSALS: list[tuple[BooksError, str, str, dict[str, str], str | None]] = [
         "FAILED_PRECONDITION",
         {"id": "2Bq7ZkP0aXcV", "state": "REVOKED"},
         "id",
+    ),
+    (
+        RotationUnderWay("search", "2Bq7ZkP0aXcV"),
+        "ROTATION_UNDER_WAY",
+        "ABORTED",
+        {"team": "search", "rotation": "2Bq7ZkP0aXcV"},
+        None,
     ),
     (RequestIdReused("6f1b"), "REQUEST_ID_REUSED", "ALREADY_EXISTS", {"request_id": "6f1b"}, "request_id"),
 ]
@@ -159,7 +167,7 @@ def test_every_exception_of_the_books_is_translated() -> None:
 def test_every_reason_of_the_books_is_one_of_an_exception() -> None:
     numbers = {ErrorReason.Value(f"ERROR_REASON_{reason}") for _, reason, *_ in REFUSALS}
 
-    assert numbers == {number for number in ErrorReason.values() if 90 <= number < 110}
+    assert numbers == {number for number in ErrorReason.values() if 90 <= number < 110 or number == 121}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from service.rpc import RpcOptions, add_service
 from service.servicers.gateway import GatewayServicer
 from service.snapshot import BudgetTerms, Snapshot
 from service.storage.database import Database, Transaction
-from tests.unit.service.stand_ins import auth_by, errors, unlimited
+from tests.unit.service.stand_ins import auth_by, errors, unlimited, with_the_rest
 from tests.usage import entries
 from tests.usage.entries import Names
 
@@ -67,7 +67,7 @@ class UsageService:
         absent: Any = None  # what sends to Cohere
         books = Books(self.database, committer)
         gateway = GatewayServicer(absent, absent, absent, absent, absent, unlimited(books), books)
-        add_service(self._server, SERVICE, (gateway,), RpcOptions(5.0))
+        add_service(self._server, SERVICE, with_the_rest(SERVICE, gateway), RpcOptions(5.0))
         port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")

@@ -1,0 +1,295 @@
+"""The versions of one team's Cohere key in memory: which one an attempt uses, and what becomes of it if Cohere refuses.
+
+Whoever reads the key's source gives the ring its versions; the ring asks for a renewal once when Cohere refuses the
+current one. Calls wait for that one renewal, at most `RENEWAL_WAIT_S`, and for no other.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from clients.breaker import Breaker, Refusal
+from clients.cohere_key import CohereKey
+from clients.errors import Billing, UpstreamError
+from clients.key_listener import KeyListener, NoListener
+from clients.slot import Slot
+from clients.status import refusal_of_key
+from cohort.v1 import error_reason_pb2 as reasons
+
+RENEWAL_WAIT_S = 0.75
+"""A caller whose team has no good key is told so within a second."""
+_TAKEN = 200
+_WHOLE = (Refusal.REJECTED, Refusal.UNPAID)
+_REFUSALS = {int(refusal): refusal for refusal in Refusal}
+
+
+class Leave(NamedTuple):
+    """Leave to make one attempt with a version."""
+
+    key: CohereKey
+    begun_s: float
+    trial: bool
+
+
+class KeyRing:
+    """The current and the previous version of one team's Cohere key.
+
+    Args:
+        clock_s: Seconds that only go forward.
+        now_us: The time, in microseconds since 1970.
+
+    Attributes:
+        renew: Reads the source, and has the ring use what it finds if that is another version.
+        listener: Is told of refusals.
+        problem: Why the source could not be read the last time, or ""; names the source, never the value.
+        checked_at_us: When Cohere was last asked for the current version, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.renew: Callable[[], Awaitable[object]] = _nothing
+        self.listener: KeyListener = NoListener()
+        self.problem = "not read yet"
+        self.checked_at_us: int | None = None
+        self.overlap_end_us = 0
+        self._clock_s = clock_s
+        self._now_us = now_us
+        self._current: CohereKey | None = None
+        self._previous: CohereKey | None = None
+        self._breakers: dict[int, Breaker] = {}
+        self._survived: int | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._renews_again = False
+        self._patience_end_s = 0.0
+
+    def use(
+        self, current: CohereKey | None, previous: CohereKey | None = None, overlap_end_us: int | None = None
+    ) -> None:
+        """Takes versions into use. What is known against a version that was there stays; attempts end as they began.
+
+        Args:
+            current: What attempts use.
+            previous: What they fall back on.
+            overlap_end_us: Until when, in microseconds since 1970; None for always.
+        """
+        current, previous = self._known(current), self._known(previous)
+        if current is None or not _same(current, self._current):
+            self.checked_at_us = None
+        self._current, self._previous = current, previous
+        self.overlap_end_us = 0 if overlap_end_us is None else overlap_end_us
+        kept = [key.version for key in (current, previous) if key is not None]
+        self._breakers = {version: self._breakers.get(version, Breaker()) for version in kept}
+
+    @property
+    def in_use(self) -> CohereKey | None:
+        """The current version, or None."""
+        return self._current
+
+    @property
+    def previous(self) -> CohereKey | None:
+        """The version that is kept to fall back on, or None, also once its overlap is over."""
+        over = 0 < self.overlap_end_us <= self._now_us()
+        return None if over else self._previous
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why calls of the team are refused whatever their endpoint, or None."""
+        first: Refusal | None = None
+        for key in (self._current, self.previous):
+            breaker = self._breaker_of(key)
+            if breaker is not None:
+                whole = (refusal for refusal in _WHOLE if breaker.since_s(refusal) is not None)
+                against = next(whole, None)
+                if against is None:
+                    return None
+                first = first or against
+        return first
+
+    @property
+    def rejected(self) -> bool:
+        """Whether Cohere refuses the current version whole (401), and no check has found it good since."""
+        breaker = self._breaker_of(self._current)
+        return breaker is not None and breaker.since_s(Refusal.REJECTED) is not None
+
+    @property
+    def forbidden_endpoints(self) -> list[str]:
+        """The endpoints that Cohere refuses the current version for, by name."""
+        breaker = self._breaker_of(self._current)
+        return breaker.forbidden_endpoints if breaker else []
+
+    async def usable(self, endpoint: str) -> CohereKey:
+        """The version that a call of that endpoint would use now.
+
+        Raises:
+            UpstreamError: COHERE_KEY_MISSING; the source never held a key. COHERE_KEY_REJECTED, COHERE_BILLING,
+                COHERE_KEY_FORBIDDEN; Cohere has refused others, so nothing is sent.
+        """
+        if self.rejected:
+            await self._renewal_of_calls()
+        chosen = self._chosen(endpoint)
+        if chosen is None:
+            raise _missing()
+        if isinstance(chosen, Refusal):
+            raise refusal_of_key(chosen)
+        return chosen
+
+    async def leave(self, endpoint: str) -> Leave:
+        """Grants leave for one attempt, and counts on it to tell what came of it: `answered`, or `unused`.
+
+        Raises:
+            UpstreamError: As `usable`.
+        """
+        key = await self.usable(endpoint)
+        now_s = self._clock_s()
+        return Leave(key, now_s, self._breakers[key.version].begin(endpoint, now_s))
+
+    def answered(self, slot: Slot, endpoint: str, status: int | None) -> None:
+        """Keeps what Cohere's answer to an attempt says of its version.
+
+        Args:
+            slot: Of the attempt.
+            endpoint: Of its call.
+            status: Cohere's HTTP status; None if none came. Of others than 200, 401, 402 and 403 nothing follows.
+        """
+        breaker = self._breaker_of(slot.key)
+        if breaker is None:
+            return
+        if status == _TAKEN:
+            if breaker.taken(endpoint, slot.begun_s):
+                self.listener.taken_again(slot.key.version)
+            self._note_survival(slot, endpoint)
+        elif status in _REFUSALS:
+            self._refused(slot.key, breaker, _REFUSALS[status], endpoint)
+
+    def unused(self, slot: Slot, endpoint: str) -> None:
+        """An attempt that was granted leave was never sent."""
+        breaker = self._breaker_of(slot.key)
+        if slot.trial and breaker is not None:
+            breaker.unused(endpoint, self._clock_s())
+
+    async def another(self, refused: CohereKey, endpoint: str) -> bool:
+        """Tells whether an attempt that was refused can be made again with another version, once that is known."""
+        await self._renewal_of_calls()
+        chosen = self._chosen(endpoint)
+        return isinstance(chosen, CohereKey) and chosen.version != refused.version
+
+    def checked(self, key: CohereKey, refusal: Refusal | None, begun_s: float) -> None:
+        """Keeps what a check of a version found.
+
+        Args:
+            key: The version.
+            refusal: Why Cohere refuses it whole, or None if it does not.
+            begun_s: When the check began, on the ring's clock.
+        """
+        breaker = self._breaker_of(key)
+        if breaker is None:
+            return
+        if _same(key, self._current):
+            self.checked_at_us = self._now_us()
+        if refusal is not None:
+            self._refused(key, breaker, refusal, "")
+        elif breaker.found_good(begun_s):
+            self.listener.taken_again(key.version)
+
+    async def renewed(self) -> None:
+        """Has the source read, once for all who ask for it meanwhile. Calls do not wait for it."""
+        await asyncio.wait({self._begun_renewal()})
+
+    async def renewal_over(self) -> None:
+        """Waits for the renewal that is under way, if one is."""
+        if self._renewal is not None:
+            await asyncio.wait({self._renewal})
+
+    def now_s(self) -> float:
+        """The time on the ring's clock."""
+        return self._clock_s()
+
+    def close(self) -> None:
+        """Gives up what is under way."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+
+    def _known(self, key: CohereKey | None) -> CohereKey | None:
+        """The same version as it was read first, if it is here."""
+        known = (each for each in (self._current, self._previous) if key is not None and _same(key, each))
+        return next(known, key)
+
+    def _refused(self, key: CohereKey, breaker: Breaker, refusal: Refusal, endpoint: str) -> None:
+        now_s = self._clock_s()
+        if not breaker.refused(refusal, endpoint, now_s):
+            return
+        self.listener.refused(key.version, refusal, endpoint if refusal is Refusal.FORBIDDEN else "")
+        if refusal is Refusal.REJECTED and _same(key, self._current):
+            self._patience_end_s = now_s + RENEWAL_WAIT_S
+            self._begun_renewal()
+
+    def _note_survival(self, slot: Slot, endpoint: str) -> None:
+        current, breaker = self._current, self._breaker_of(self._current)
+        if current is None or breaker is None or not _same(slot.key, self._previous):
+            return
+        if self._survived == current.version:
+            return
+        for refusal in (Refusal.REJECTED, Refusal.FORBIDDEN):
+            since_s = breaker.since_s(refusal, endpoint)
+            if since_s is not None and slot.begun_s >= since_s:
+                self._survived = current.version
+                self.listener.survived(current.version, slot.key.version)
+                return
+
+    def _chosen(self, endpoint: str) -> CohereKey | Refusal | None:
+        """The version to use, or why there is none; None if there is none at all."""
+        first: Refusal | None = None
+        for key in (self._current, self.previous):
+            if key is None:
+                continue
+            against = self._breakers[key.version].against(endpoint, self._clock_s())
+            if against is None:
+                return key
+            first = first or against
+            if against is Refusal.UNPAID:  # the account's matter, which no other key of it changes
+                break
+        return first
+
+    def _breaker_of(self, key: CohereKey | None) -> Breaker | None:
+        return None if key is None else self._breakers.get(key.version)
+
+    def _begun_renewal(self) -> asyncio.Task[None]:
+        # What is under way may have read the source before it changed.
+        self._renews_again = True
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renew())
+        return self._renewal
+
+    async def _renew(self) -> None:
+        while self._renews_again:
+            self._renews_again = False
+            try:
+                await self.renew()
+            except Exception as error:  # whatever it is: the team goes on with what it has
+                self.problem = f"the renewal failed: {type(error).__name__}"
+
+    async def _renewal_of_calls(self) -> None:
+        left_s = self._patience_end_s - self._clock_s()
+        if left_s > 0 and self._renewal is not None and not self._renewal.done():
+            await asyncio.wait({self._renewal}, timeout=left_s)
+
+
+def _same(key: CohereKey, other: CohereKey | None) -> bool:
+    return other is not None and key.version == other.version
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _missing() -> UpstreamError:
+    return UpstreamError(
+        reasons.ERROR_REASON_COHERE_KEY_MISSING,
+        "This team has no Cohere key: its source holds none",
+        billing=Billing.NONE,
+    )

@@ -1,0 +1,112 @@
+"""What a replica does by itself when a source changes, on both engines."""
+
+import asyncio
+
+from yarl import URL
+
+from clients.sandbox import Sandbox
+from service.rotation.history import Cause, State
+from tests.rotation.scene import (
+    NEW,
+    OLD,
+    STRANGER,
+    THIRD,
+    Member,
+    MemorySource,
+    accept,
+    until,
+    until_open,
+)
+
+
+async def test_a_changed_source_is_rotated_to_by_itself(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    await one.look()
+
+    assert (one.in_use, one.sends()) == ((2, 1), NEW)
+    assert one.history.rotations[0].started_by == "cohort"
+    assert one.told == []
+
+
+async def test_calls_that_were_refused_go_on_with_what_the_source_has_by_then(
+    one: Member, source: MemorySource, sandbox: tuple[Sandbox, URL]
+) -> None:
+    accept(sandbox[0], NEW)
+    source.value = NEW
+    one.ring.renew = lambda: one.rotations.renew(one.keys)
+    await asyncio.gather(*(one.ring.renewed() for _ in range(20)))
+
+    assert one.sends() == NEW
+    assert source.reads <= 3
+
+
+async def test_what_failed_is_told_once_and_not_taken_again_by_itself(one: Member, source: MemorySource) -> None:
+    source.value = STRANGER
+    for _ in range(3):
+        await one.look()
+
+    assert len(one.history.rotations) == len(one.told) == 1
+    assert (one.in_use, one.sends()) == ((1, None), OLD)
+    assert "version 2, which failed: " in one.ring.problem
+
+
+async def test_what_was_rolled_back_is_taken_again_only_if_somebody_asks(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    await one.look()
+    await one.rotations.survived(one.keys, 2, 1)
+    await one.look()
+    assert (one.in_use, one.sends()) == ((1, None), OLD)
+    assert one.told == ["rolled back: Cohere refused version 2 in a call that version 1 survived"]
+
+    await one.rotate()
+
+    assert (one.in_use, one.sends()) == ((3, 1), NEW)
+
+
+async def test_a_late_word_of_a_refusal_changes_nothing(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    await one.look()
+    source.value = THIRD
+    await one.look()
+    await one.rotations.survived(one.keys, 2, 1)
+
+    assert one.in_use == (3, 2)
+
+
+async def test_a_source_that_is_set_back_is_followed(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    await one.look()
+    source.value = OLD
+    await one.look()
+
+    assert (one.in_use, one.sends()) == ((3, 2), OLD)
+
+
+async def test_whoever_asks_meanwhile_waits_for_what_began_by_itself(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    one.checker.free.clear()
+    looking = asyncio.create_task(one.look())
+    await until_open(one)
+    asking = asyncio.create_task(one.rotate())
+    await asyncio.sleep(0)
+    one.checker.free.set()
+    told = await asking
+    await looking
+
+    assert told.rotation is not None
+    assert (told.rotation.state, told.rotation.started_by) == (State.CURRENT, "cohort")
+
+
+async def test_what_somebody_asks_for_goes_before_what_began_by_itself(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    one.checker.free.clear()
+    looking = asyncio.create_task(one.look())
+    await until_open(one)
+    source.value = THIRD
+    asking = asyncio.create_task(one.rotate())
+    await until(lambda: len(one.history.rotations) == 2)
+    one.checker.free.set()
+    await asyncio.gather(asking, looking)
+
+    assert [each.cause for each in one.history.rotations] == [Cause.SUPERSEDED, None]
+    assert one.sends() == THIRD
