@@ -74,7 +74,7 @@ class CellRate:
         cost_us = self.span_us(units + over)
         back_us = max(units, self.burst) * self._spread_us // self._spread_units
         early_us = over * self._spread_us // self._spread_units
-        gap_us = (self.limit - units) * self._spread_us // self._spread_units
+        gap_us = max(0, self.limit - units) * self._spread_us // self._spread_units
         return Cost(cost_us, back_us, early_us, back_us + self.held_us, gap_us)
 
     def span_us(self, units: int) -> int:

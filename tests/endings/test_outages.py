@@ -108,7 +108,7 @@ LEAVES = st.one_of(
 CALLS = st.lists(st.tuples(st.lists(STEPS, max_size=3), LEAVES, st.booleans()), max_size=3)
 MISHAPS = st.one_of(
     st.tuples(st.just("faults"), st.lists(st.sampled_from((*FAULTS, "")), max_size=4)),
-    st.tuples(st.just("turns"), st.lists(st.sampled_from((0.0, 0.002, 0.4, None)), max_size=4)),
+    st.tuples(st.just("turns"), st.lists(st.sampled_from((0.0, 0.002, 0.4)), max_size=4)),
     st.sampled_from((("down", True), ("down", False), ("full", True), ("full", False), ("nothing",), ("nothing",))),
 )
 EVENTS = st.lists(

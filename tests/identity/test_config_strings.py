@@ -23,6 +23,8 @@ COMPARED = {
 """With what tokens say, and no more."""
 SENT = {"identity.issuers.*.client_id"}
 """To the issuer that gave it, encoded."""
+PACED = {f"cohere.pacing.{kind}.chat_requests_per_minute_by_model.<name>" for kind in ("production", "trial")}
+"""Compared with the model of a call, and no more."""
 PRICED = {"teams.*.models.*", "identity.spiffe_ids.*.models.*"}
 """Records name a model as the price book does, and what has no price there is refused."""
 
@@ -64,6 +66,6 @@ def test_a_setting_that_is_written_somewhere_takes_no_text_that_could_end_a_line
     assert len(odd) > 10
 
     assert {way for way, adapter in SETTINGS.items() if any(taken(adapter, text) for text in odd)} == (
-        COMPARED | SENT | PRICED
+        COMPARED | SENT | PACED | PRICED
     )
     assert {"teams.<name>", "identity.spiffe_ids.*.name", "identity.issuers.<name>", "environment"} < set(SETTINGS)

@@ -219,6 +219,20 @@ def test_a_reload_changes_the_rate_for_those_who_wait() -> None:
     simulated(main)
 
 
+def test_a_reload_that_allows_less_than_one_who_waits_asks_for_does_not_ask_for_ever() -> None:
+    async def main() -> None:
+        row = MemoryRow(trip_s=0.002)
+        replica = Replica(row, allowance=Allowance(embed_inputs=200))
+        sent = [asyncio.create_task(replica.send(load=embed(96))) for _ in range(4)]
+        await asyncio.sleep(1.0)
+        replica.pacer.take_over({"a": Allowance(embed_inputs=50)})
+        await asyncio.gather(*sent)
+
+        assert row.trips < 30
+
+    simulated(main)
+
+
 def test_a_reload_lets_those_go_who_are_paced_no_more() -> None:
     async def main() -> None:
         replica = Replica(allowance=TRIAL)
