@@ -35,7 +35,7 @@ from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
-from service.key_rotation import KeyRotation, key_rotation
+from service.key_rotation import key_rotation
 from service.key_watch import watching_keys
 from service.limiting import limiting
 from service.pacing import pacing
@@ -177,10 +177,7 @@ async def _wired(
     options = RpcOptions(config.server.body_timeout_seconds)
     exchange = Exchange(transport, kept.hasher)
     gateway = GatewayServicer(exchange, attempts, drain, FloatTrust(), kept.hasher, limits, kept.books)
-    rotation = await _rotation(reloader, kept, metrics, exchange, attempts, stack)
-    watching = watching_keys(config.cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived)
-    await stack.enter_async_context(watching)
-    rotating = RotateKeyServicer(rotation.rotations, rotation.replica.fingerprints)
+    rotating = await _rotating(reloader, kept, metrics, exchange, attempts, stack)
     add_service(server, GATEWAY, (gateway, rotating), options)
     add_service(server, ADMIN, operating(kept.books, authentic, limits, pacer.waiting), options)
     if _reflects(config):
@@ -188,20 +185,24 @@ async def _wired(
     return chain, drain, server
 
 
-async def _rotation(
+async def _rotating(
     reloader: Reloader,
     kept: Bookkeeping,
     metrics: Metrics,
     exchange: Exchange,
     attempts: Attempts,
     stack: contextlib.AsyncExitStack,
-) -> KeyRotation:
+) -> RotateKeyServicer:
+    """Rotates, checks and watches Cohere keys, and does so for who asks."""
     snapshot = reloader.snapshot
     probe = SmallestCall(exchange, attempts, kept.hasher, lambda: reloader.snapshot)
     made = key_rotation(snapshot, kept.books, kept.alerts, metrics, probe, _attempt_us_max(snapshot))
     rotation = await stack.enter_async_context(made)
     reloader.ask_first(rotation.take_over)
-    return rotation
+    cohere = snapshot.loaded.config.cohere
+    watching = watching_keys(cohere, lambda: reloader.snapshot.clients, kept.alerts, metrics, rotation.survived)
+    await stack.enter_async_context(watching)
+    return RotateKeyServicer(rotation.rotations, rotation.replica.fingerprints)
 
 
 async def serve(loaded: LoadedConfig) -> None:

@@ -91,11 +91,11 @@ class CohereConfig(Section):
     connect_timeout_seconds: Seconds = 10
     silence_timeout_seconds: Seconds = 300
     answer_bytes_max: StrictInt = Field(default=64 * 1024 * 1024, ge=4096)
-    pacing: PacingConfig = PacingConfig()
     key_check_seconds: Seconds = 300
     """How often each team's key is checked."""
     on_refused_key: Literal["serve", "refuse"] = "serve"
     """Whether a start goes on without a team whose key is not good."""
+    pacing: PacingConfig = PacingConfig()
 
 
 class BooksConfig(Section):
@@ -131,10 +131,10 @@ class TeamConfig(Section):
 
     cohere_key: KeyReference
     """Where the team's Cohere key is kept."""
-    cohere_key_kind: KeyKind | None = None
-    """What Cohere's limits take the key for; absent = `cohere.pacing.key_kind`."""
     cohere_key_previous: Reference | None = None
     """Where the one before is kept, beside an `env:` or `file:`."""
+    cohere_key_kind: KeyKind | None = None
+    """What Cohere's limits take the key for; absent = `cohere.pacing.key_kind`."""
     base_url: BaseUrl | None = None
     """The team's own Cohere, e.g. a Model Vault; absent = `cohere.base_url`."""
     endpoints: frozenset[Endpoint] = frozenset({"chat", "embed", "rerank"})

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cohort.v1.error_reason_pb2 import ErrorReason
-from service.errors import CODE_OF_REASON, CohortError
+from service.codes import CODE_OF_REASON
+from service.errors import CohortError
 from service.identity.scopes import SCOPES_OF_RPC
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos" / "cohort" / "v1"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from clients.codec import json_text
 from cohort.v1.error_reason_pb2 import ErrorReason
-from service import attempts, call, config, errors, transport_options
+from service import attempts, call, codes, config, errors, transport_options
 from service.cli import call as call_command
 from service.cli import keys as keys_command
 from service.cli.main import COMMANDS
@@ -49,8 +49,8 @@ def reasons() -> list[str]:
 
 def code_of(reason: str) -> str:
     value = ErrorReason.Value(f"ERROR_REASON_{reason}")
-    if value in errors.CODE_OF_REASON:
-        return errors.CODE_OF_REASON[value].name
+    if value in codes.CODE_OF_REASON:
+        return codes.CODE_OF_REASON[value].name
     own = [kind for kind in errors.CohortError.__subclasses__() if getattr(kind, "reason", None) == value]
     return own[0].code.name
 
