@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 from clients.breaker import Breaker, Refusal
 from clients.cohere_key import CohereKey
-from clients.errors import Billing, UpstreamError
 from clients.key_listener import KeyListener, NoListener
 from clients.slot import Slot
-from clients.status import refusal_of_key
-from cohort.v1 import error_reason_pb2 as reasons
+from clients.status import key_missing, refusal_of_key
 
 RENEWAL_WAIT_S = 0.75
 """A caller whose team has no good key is told so within a second."""
@@ -64,7 +62,7 @@ class KeyRing:
         self._breakers: dict[int, Breaker] = {}
         self._survived: int | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._renews_again = False
+        self._renews_again = self._asked_for = False
         self._patience_end_s = 0.0
 
     def use(
@@ -129,11 +127,15 @@ class KeyRing:
             UpstreamError: COHERE_KEY_MISSING; the source never held a key. COHERE_KEY_REJECTED, COHERE_BILLING,
                 COHERE_KEY_FORBIDDEN; Cohere has refused others, so nothing is sent.
         """
-        if self.rejected:
+        if self._current is None and not self._asked_for:
+            # Of a team that has just come: its source may not have been read yet.
+            self._asked_for = True
+            self._patiently_renewed()
+        if self.rejected or self._current is None:
             await self._renewal_of_calls()
         chosen = self._chosen(endpoint)
         if chosen is None:
-            raise _missing()
+            raise key_missing()
         if isinstance(chosen, Refusal):
             raise refusal_of_key(chosen)
         return chosen
@@ -225,8 +227,7 @@ class KeyRing:
             return
         self.listener.refused(key.version, refusal, endpoint if refusal is Refusal.FORBIDDEN else "")
         if refusal is Refusal.REJECTED and _same(key, self._current):
-            self._patience_end_s = now_s + RENEWAL_WAIT_S
-            self._begun_renewal()
+            self._patiently_renewed()
 
     def _note_survival(self, slot: Slot, endpoint: str) -> None:
         current, breaker = self._current, self._breaker_of(self._current)
@@ -258,6 +259,11 @@ class KeyRing:
     def _breaker_of(self, key: CohereKey | None) -> Breaker | None:
         return None if key is None else self._breakers.get(key.version)
 
+    def _patiently_renewed(self) -> None:
+        """Begins the renewal that calls wait for."""
+        self._patience_end_s = self._clock_s() + RENEWAL_WAIT_S
+        self._begun_renewal()
+
     def _begun_renewal(self) -> asyncio.Task[None]:
         # What is under way may have read the source before it changed.
         self._renews_again = True
@@ -285,11 +291,3 @@ def _same(key: CohereKey, other: CohereKey | None) -> bool:
 
 async def _nothing() -> None:
     pass
-
-
-def _missing() -> UpstreamError:
-    return UpstreamError(
-        reasons.ERROR_REASON_COHERE_KEY_MISSING,
-        "This team has no Cohere key: its source holds none",
-        billing=Billing.NONE,
-    )

@@ -85,6 +85,12 @@ def refusal_of_key(status: int) -> UpstreamError:
     return UpstreamError(_REASONS[status], message, billing=Billing.NONE)
 
 
+def key_missing() -> UpstreamError:
+    """What a call gets whose team has no Cohere key."""
+    message = "This team has no Cohere key: its source holds none"
+    return UpstreamError(reasons.ERROR_REASON_COHERE_KEY_MISSING, message, billing=Billing.NONE)
+
+
 def _error_body(body: bytes) -> dict[str, object] | None:
     try:
         value = orjson.loads(body)

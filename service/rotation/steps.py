@@ -56,7 +56,8 @@ def begin(team: str, found: Found, asked: Asked, seal: Seal | None = None) -> Wo
         # Another replica, too, has seen the value, and was faster.
         current = history.current
         in_use = current is not None and current.fingerprint == found.fingerprint
-        if in_use or machine.there_already(history, found.fingerprint):
+        under_way = machine.there_already(history, found.fingerprint)
+        if in_use or (under_way is not None and _is_as_asked(under_way, asked)):
             return Change(history, [])
         return machine.stage(history, found, asked, now_us)
 
@@ -112,6 +113,11 @@ def _asked(team: str, asked: Asked, fingerprint: bytes, act: Step, seal: Seal | 
         return (change.history.rotation(asked.id), change.history), _records(team, change.notices)
 
     return Work("", work)
+
+
+def _is_as_asked(under_way: Rotation, asked: Asked) -> bool:
+    """Whether a rotation for which nobody asked does what somebody asks for now."""
+    return asked.by == machine.AUTOMATIC or (not asked.probe and asked.overlap_us == under_way.overlap_us)
 
 
 async def _write(tx: Transaction, before: History, after: History, seal: Seal | None) -> None:

@@ -160,7 +160,7 @@ async def test_a_wrong_reload_changes_nothing(service: Cohort, change: str) -> N
 async def test_a_changed_key_file_is_used_without_a_restart(service: Cohort) -> None:
     (service.folder / "next").write_text("sandbox-trial\n")
     (service.folder / "next").rename(service.folder / "demo.key")
-    await until(lambda: service.lines("cohere key changed"))
+    await until(lambda: len(service.lines("cohere key in use")) > 1)
     await service.stub.Chat(chat(), metadata=service.credentials)
 
     assert service.sandbox.state.requests.all()[-1].key_name == "sandbox-trial"

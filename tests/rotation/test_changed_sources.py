@@ -2,11 +2,13 @@
 
 import asyncio
 
+import pytest
 from yarl import URL
 
 from clients.sandbox import Sandbox
 from service.rotation.history import Cause, State
 from tests.rotation.scene import (
+    DAY_US,
     NEW,
     OLD,
     STRANGER,
@@ -110,3 +112,23 @@ async def test_what_somebody_asks_for_goes_before_what_began_by_itself(one: Memb
 
     assert [each.cause for each in one.history.rotations] == [Cause.SUPERSEDED, None]
     assert one.sends() == THIRD
+
+
+@pytest.mark.parametrize("wish", [{"overlap_us": 0}, {"probe": True}])
+async def test_who_asks_for_more_than_what_began_by_itself_gets_a_rotation_of_their_own(
+    one: Member, source: MemorySource, wish: dict[str, object]
+) -> None:
+    source.value = NEW
+    one.checker.free.clear()
+    looking = asyncio.create_task(one.look())
+    await until_open(one)
+    asking = asyncio.create_task(one.rotate(None, **wish))
+    await until(lambda: len(one.history.rotations) == 2)
+    one.checker.free.set()
+    told, _ = await asyncio.gather(asking, looking)
+
+    assert told.rotation is not None
+    assert one.history.rotations[0].cause is Cause.SUPERSEDED
+    assert (told.rotation.started_by, told.rotation.overlap_us, told.rotation.probe) == (
+        "platform/ada", wish.get("overlap_us", DAY_US), wish.get("probe", False),
+    )  # fmt: skip

@@ -71,8 +71,18 @@ class Ring(KeyRing):
         return ErrorReason.Name(raised.value.reason).removeprefix("ERROR_REASON_")
 
 
-async def test_a_team_without_a_key_is_told_so() -> None:
-    assert await Ring().reason() == "COHERE_KEY_MISSING"
+async def test_a_team_without_a_key_is_told_so_once_its_source_was_read_for_its_first_call() -> None:
+    ring = Ring()
+
+    assert [await ring.reason() for _ in range(3)] == ["COHERE_KEY_MISSING"] * 3
+    assert ring.renewals == 1
+
+
+async def test_the_first_call_of_a_team_waits_for_its_key_to_be_read() -> None:
+    ring = Ring()
+    ring.found = [V1]
+
+    assert await ring.attempt(200) == [1]
 
 
 async def test_a_rejected_version_gives_way_to_what_the_source_has() -> None:
