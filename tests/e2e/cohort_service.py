@@ -181,7 +181,7 @@ async def cohort(
             f'[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\nsandbox = true\n{cohere}\n[cohere.pacing]\n{pacing}\n'
             '[peppers]\n1 = "file:pepper"\n'
             f"{books_lines(folder, database=database, more=books)}"
-            f"{demo}{more}"
+            f"{demo}[teams.demo.limits]\n{limits}\n{more}"
             f"{key_lines}{narrow_lines}{expired_lines}{admin_lines}{rotator_lines}"
         )
         take_over_keys(folder / "cohort.toml")
