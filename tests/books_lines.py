@@ -7,7 +7,7 @@ from service.audit_keys import new_signing_key
 
 
 def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str = "", audit: str = "") -> str:
-    """Writes the audit's keys into *folder* and gives the two tables.
+    """Writes the audit's keys into *folder*, unless it has some, and gives the two tables.
 
     Args:
         folder: Where the config lies.
@@ -15,8 +15,10 @@ def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str =
         more: More lines of [books].
         audit: More lines of [audit].
     """
-    (folder / "audit-hmac.key").write_text(secrets.token_hex(32))
-    (folder / "audit-signing.key").write_text(new_signing_key())
+    made = {"audit-hmac.key": lambda: secrets.token_hex(32), "audit-signing.key": new_signing_key}
+    for name, make in made.items():
+        if not (folder / name).exists():
+            (folder / name).write_text(make())
     return (
         f'[books]\ndatabase = "{database}"\nballast_mib = 0\n{more}\n'
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"\n'

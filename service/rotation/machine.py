@@ -62,14 +62,16 @@ def adopt(history: History, found: Found, now_us: int) -> Change:
 
 
 def stage(history: History, found: Found, asked: Asked, now_us: int) -> Change:
-    """Begins a rotation to a value. One under way for which nobody asked makes room.
+    """Begins a rotation to a value. One under way for which nobody asked makes room, but not for another replica's.
 
     Raises:
-        RotationUnderWay: For the one under way somebody asked.
+        RotationUnderWay: For the one under way somebody asked; or it is another replica's, and nobody asked for this.
     """
     notices: list[dict[str, Any]] = []
     if (under_way := history.open) is not None:
-        if under_way.started_by != AUTOMATIC:
+        # Two replicas whose sources differ would else end each other's rotations for ever.
+        is_anothers = asked.by == AUTOMATIC and asked.holder != under_way.lease_holder
+        if under_way.started_by != AUTOMATIC or is_anothers:
             raise RotationUnderWay(history.team, under_way.id)
         message = "another version was put into the source, or given, before this one was checked"
         history, notices = _failed(history, under_way, Cause.SUPERSEDED, message, now_us)
@@ -190,7 +192,8 @@ def learn(history: History, version: int, organization_id: str) -> Change:
     if known is None or known.organization_id or not organization_id:
         raise Overtaken
     known = replace(known, organization_id=organization_id)
-    return Change(history.with_version(known), [{"event": "cohere_key_organization_known", **_of_version(known)}])
+    body = {"event": "cohere_key_organization_known", **_of_version(known), "organization_id": organization_id}
+    return Change(history.with_version(known), [body])
 
 
 def _new(history: History, found: Found, state: State, now_us: int) -> Version:
@@ -267,12 +270,11 @@ def _of_rotation(rotation: Rotation) -> dict[str, Any]:
 
 
 def _of_version(version: Version) -> dict[str, Any]:
-    body = {"key_version": version.version, "source": version.reference}
-    if version.source_version:
-        body["source_version"] = version.source_version
-    if version.organization_id:
-        body["organization_id"] = version.organization_id
-    return body
+    return {
+        "key_version": version.version,
+        "source": version.reference,
+        "source_version": version.source_version,
+    }
 
 
 def _failure(event: str, rotation: Rotation) -> dict[str, Any]:

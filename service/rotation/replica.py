@@ -118,7 +118,7 @@ class Replica:
 
     def _put_to_use(self, teams: Iterable[TeamKeys]) -> None:
         for keys in teams:
-            if keys.put_to_use(self.now_us()):
+            if keys.put_to_use(self.now_us()) and keys.version_in_use is not None:
                 _log.info("cohere key in use", team=keys.team, key_version=keys.version_in_use)
             keys.forget()
 

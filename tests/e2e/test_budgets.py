@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -53,6 +54,8 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Serving:
             for number in range(3 if replicas else 1):
                 folder = tmp_path / str(number)
                 folder.mkdir()
+                if number:  # of one service all replicas have one
+                    shutil.copy(tmp_path / "0" / "audit-hmac.key", folder)
                 base_url = services[0].sandbox_url if services else None
                 one = cohort(folder, database=database, base_url=base_url, **terms)
                 services.append(await stack.enter_async_context(one))
@@ -164,12 +167,12 @@ async def test_what_settles_makes_room_until_less_than_one_hold_is_left(
         await opened.wait()
         return await send(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(wire, "send", send_later)
     monkeypatch.setattr(book_refusals, "_IN_FLIGHT_WAIT_S", 0.2)
     fitting_at_once, request = 40, chat("Which rivers cross Toronto?", max_tokens=100)
     hold, cost = hold_and_cost(price_book.load(), request)
     limit = fitting_at_once * hold + hold // 2
     async with serving(budget_usd=usd_of(limit)) as services:
+        monkeypatch.setattr(wire, "send", send_later)
 
         async def until_spent(service: Cohort) -> ChatResponse | Refusal:
             while isinstance(end := await answer_or_refusal(service, request), Refusal):

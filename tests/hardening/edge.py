@@ -109,7 +109,7 @@ def edge_in(folder: Path) -> Iterator[Edge]:
     config = folder / "cohort.toml"
     config.write_text(
         'environment = "test"\n[server]\nlisten = "127.0.0.1:0"\ndrain_seconds = 2\n'
-        f'body_timeout_seconds = {BODY_TIMEOUT_S}\n[metrics]\nlisten = "127.0.0.1:0"\n'
+        f'body_timeout_seconds = {BODY_TIMEOUT_S}\n[metrics]\nlisten = "127.0.0.1:0"\n[cohere]\nsandbox = true\n'
         '[cohere.pacing]\nkey_kind = "off"\n[peppers]\n1 = "file:pepper"\n'
         f"{books_lines(folder)}{team_lines('demo', f'http://{address}')}{lines}{narrow_lines}{expired_lines}"
     )

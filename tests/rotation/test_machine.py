@@ -121,6 +121,16 @@ def test_what_nobody_asked_for_makes_room() -> None:
     assert [each["event"] for each in change.notices] == ["cohere_key_failed", "cohere_key_staged"]
 
 
+def test_replicas_whose_sources_differ_do_not_end_each_others_rotations() -> None:
+    history = machine.stage(adopted(), NEW, asked(1, by=machine.AUTOMATIC, holder="a"), START_US).history
+    other = Found(b"other", "env:KEY")
+
+    with pytest.raises(RotationUnderWay):
+        machine.stage(history, other, asked(2, by=machine.AUTOMATIC, holder="b"), START_US)
+    changed = machine.stage(history, other, asked(2, by=machine.AUTOMATIC, holder="a"), START_US)
+    assert [each.cause for each in changed.history.rotations] == [Cause.SUPERSEDED, None]
+
+
 def test_only_who_holds_a_rotation_moves_it_until_the_lease_is_over() -> None:
     history = machine.stage(adopted(), NEW, asked(holder="a"), START_US).history
 
