@@ -99,7 +99,7 @@ async def _hold_exceeds(service: Cohort) -> Refusal:
     hold = usd_of(hold_nanos(service))
     assert dict(refusal.info.metadata) == {"budget": "demo", "limit_usd": "0.001", "hold_usd": hold}
     assert refusal.retry_s is None
-    assert not service.sandbox.state.requests.all()
+    assert not service.sent()
     return refusal
 
 
@@ -138,7 +138,7 @@ async def _locked(service: Cohort) -> Refusal:
     other.close()
     assert dict(refusal.info.metadata) == {"budget": "demo"}
     assert refusal.retry_s == 1
-    assert not service.sandbox.state.requests.all()
+    assert not service.sent()
     return refusal
 
 

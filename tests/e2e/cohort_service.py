@@ -11,6 +11,7 @@ import grpc.aio
 import orjson
 
 from clients.sandbox import Fault, Sandbox
+from clients.sandbox.request_log import SeenRequest
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from service import config
@@ -92,6 +93,10 @@ class Cohort:
 
     def lines(self, event: str = "call") -> list[dict[str, object]]:
         return [line for line in map(orjson.loads, self.log.getvalue().splitlines()) if line["event"] == event]
+
+    def sent(self) -> list[SeenRequest]:
+        """The requests of calls that came to the sandbox; those of checks of keys come when they will."""
+        return [request for request in self.sandbox.state.requests.all() if request.path.startswith("/v2/")]
 
     def fault(self, **fault: object) -> None:
         self.sandbox.state.faults.add([Fault.model_validate(fault)])
@@ -182,6 +187,5 @@ async def cohort(
                 f"127.0.0.1:{service.port}", options=[("grpc.max_receive_message_length", -1)]
             ) as channel,
         ):
-            sandbox.state.requests.clear()  # of the check of the key at the start
             names = {"narrow": narrow_key, "expired": expired_key, "admin": admin_key, "rotator": rotator_key}
             yield Cohort(service, sandbox, url, folder, channel, access_key, log, names)

@@ -105,7 +105,7 @@ async def test_a_narrow_key_is_held_to_its_models_and_its_cap(service: Cohort) -
     _, access_key = await created(service, models=["command-a-03-2025", "of-nobody"], max_tokens_per_call=7)
     mine = shown(access_key)
     await service.stub.Chat(chat(), metadata=mine)
-    sent = orjson.loads(service.sandbox.state.requests.all()[-1].body)
+    sent = orjson.loads(service.sent()[-1].body)
     model = await refused(service.stub.Chat(chat(model="command-r7b-12-2024"), metadata=mine))
     tokens = await refused(service.stub.Chat(chat(max_tokens=8), metadata=mine))
     wide = await service.stub.Chat(chat(max_tokens=CAP), metadata=service.credentials)

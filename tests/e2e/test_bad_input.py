@@ -48,7 +48,7 @@ async def test_every_row_is_refused_with_all_its_violations(service: Cohort, met
         await expect(service, method, row)
     print(f"{method}: {len(rows)} rows refused through the channel")
 
-    assert not service.sandbox.state.requests.all()
+    assert not service.sent()
     assert (await service.stub.Chat(valid_chat(), metadata=service.credentials)).receipt.call_id
     assert not service.lines("unforeseen")
 

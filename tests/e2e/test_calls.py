@@ -13,11 +13,11 @@ from tests.e2e.requests import EMBED_MODEL, chat, embed, refused, refused_stream
 
 
 def sent(service: Cohort) -> list[dict[str, object]]:
-    return [request.described()["body"] for request in service.sandbox.state.requests.all()]
+    return [request.described()["body"] for request in service.sent()]
 
 
 def upstream_calls(service: Cohort) -> int:
-    return len(service.sandbox.state.requests.all())
+    return len(service.sent())
 
 
 async def test_a_chat_is_answered_with_a_receipt(service: Cohort) -> None:
@@ -178,8 +178,7 @@ async def test_a_refused_key_that_was_renewed_is_tried_again(service: Cohort) ->
     response = await service.stub.Chat(chat(), metadata=service.credentials)
 
     assert response.message.content
-    chats = [request for request in service.sandbox.state.requests.all() if request.path == "/v2/chat"]
-    assert [request.key_name for request in chats] == ["sandbox-production", "sandbox-trial"]
+    assert [request.key_name for request in service.sent()] == ["sandbox-production", "sandbox-trial"]
 
 
 async def test_a_caller_that_cancels_is_drained_to_the_bill(service: Cohort) -> None:

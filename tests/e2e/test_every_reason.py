@@ -100,7 +100,7 @@ async def _no_body(service: Cohort) -> Refusal:
 async def _short(service: Cohort) -> Refusal:
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=1.0))
 
-    assert not service.sandbox.state.requests.all()
+    assert not service.sent()
     return refusal
 
 

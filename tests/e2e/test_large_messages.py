@@ -23,7 +23,7 @@ async def test_twenty_megabytes_of_images_pass(service: Cohort) -> None:
     )
 
     assert response.receipt.call_id
-    (seen,) = service.sandbox.state.requests.all()
+    (seen,) = service.sent()
     assert len(seen.body) > 20_000_000
 
 

@@ -66,7 +66,7 @@ def put(service: Cohort, value: str) -> None:
 async def sends(service: Cohort) -> str:
     """By what Cohere knows the key of the next call."""
     await service.stub.Chat(chat(), metadata=service.credentials)
-    return [each for each in service.sandbox.state.requests.all() if each.path == "/v2/chat"][-1].key_name
+    return [each for each in service.sent() if each.path == "/v2/chat"][-1].key_name
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -137,7 +137,7 @@ async def test_a_probe_is_a_call_that_the_budget_pays_for(service: Cohort) -> No
     (outcome,) = [each for each in await records(service) if each.kind == "outcome"]
     assert (intent.team, intent.body["method"], intent.body["cohere_key_version"]) == ("demo", "rotation", 2)
     assert outcome.body["charge_nanos"] > 0
-    assert [each.key_name for each in service.sandbox.state.requests.all() if each.path.startswith("/v2/")] == ["new"]
+    assert [each.key_name for each in service.sent() if each.path.startswith("/v2/")] == ["new"]
 
 
 async def test_a_probe_that_fails_keeps_the_old_version_in_use(service: Cohort) -> None:

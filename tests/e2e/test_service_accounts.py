@@ -166,7 +166,7 @@ async def test_every_bad_token_gets_one_answer_and_its_own_word_in_the_log(
     (answer,) = answers
     assert (answer.code, answer.message) == (grpc.StatusCode.UNAUTHENTICATED, "The credential is not valid")
     assert {what: why for what, why in told.items() if not why.startswith(BAD[what][1])} == {}
-    assert not service.sandbox.state.requests.all()
+    assert not service.sent()
 
 
 async def test_neither_key_nor_token_reaches_the_log_or_the_database(
