@@ -57,7 +57,7 @@ async def _day(service: Cohort) -> Refusal:
 async def _in_flight(service: Cohort) -> Refusal:
     service.fault(latency_ms=1500)
     first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials))
-    await until(service.sandbox.state.requests.all)
+    await until(service.sent)
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))
     first.cancel()
 
@@ -73,7 +73,7 @@ async def _exceeds(service: Cohort) -> Refusal:
 
     assert dict(refusal.info.metadata) == {"limit_name": "embed_inputs_per_minute", "limit": "2", "asked": "3"}
     assert refusal.retry_s is None
-    assert not service.sandbox.state.requests.all()
+    assert not service.sent()
     return refusal
 
 
@@ -91,5 +91,5 @@ async def _upstream_busy(service: Cohort) -> Refusal:
     assert refusal.retry_s is not None
     assert 0 <= refusal.retry_s - wait_ms / 1000 < 0.001
     assert quota_subjects(refusal) == ["cohere"]
-    assert len(service.sandbox.state.requests.all()) == 1
+    assert len(service.sent()) == 1
     return refusal

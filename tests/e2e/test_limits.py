@@ -100,7 +100,7 @@ async def test_a_call_whose_caller_has_left_counts_as_long_as_its_attempt_runs(t
     async with cohort(tmp_path, server="in_flight_max = 1") as service:
         service.fault(latency_ms=800)
         first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials))
-        await until(service.sandbox.state.requests.all)
+        await until(service.sent)
         first.cancel()
         refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))
         await until(lambda: service.lines("drained"))

@@ -54,7 +54,7 @@ async def test_a_stop_turns_health_first_and_lets_calls_end(tmp_path: Path) -> N
             service.fault(latency_ms=700)
             call = GatewayServiceStub(channel).Chat(chat(), metadata=service.credentials)
             answer = asyncio.ensure_future(call)
-            await until(service.sandbox.state.requests.all)
+            await until(service.sent)
         seen.append((await watch.read()).status)
 
         assert seen == [SERVING, NOT_SERVING]
@@ -65,7 +65,7 @@ async def test_a_stop_waits_for_attempts_whose_caller_left(tmp_path: Path) -> No
     async with cohort(tmp_path) as service:
         service.fault(latency_ms=700)
         call = service.stub.Chat(chat(), metadata=service.credentials)
-        await until(service.sandbox.state.requests.all)
+        await until(service.sent)
         call.cancel()
         await until(service.lines)
 
