@@ -1,5 +1,6 @@
 """The [books] and [audit] of a config made for a test, with keys of their own beside it."""
 
+import hashlib
 import secrets
 from pathlib import Path
 
@@ -15,7 +16,9 @@ def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str =
         more: More lines of [books].
         audit: More lines of [audit].
     """
-    (folder / "audit-hmac.key").write_text(secrets.token_hex(32))
+    # Replicas of one database have one: they know Cohere keys by it.
+    shared = hashlib.sha256(database.encode()).hexdigest()
+    (folder / "audit-hmac.key").write_text(secrets.token_hex(32) if database.startswith("sqlite") else shared)
     (folder / "audit-signing.key").write_text(new_signing_key())
     return (
         f'[books]\ndatabase = "{database}"\nballast_mib = 0\n{more}\n'
