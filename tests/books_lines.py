@@ -1,5 +1,6 @@
 """The [books] and [audit] of a config made for a test, with keys of their own beside it."""
 
+import hashlib
 import secrets
 from pathlib import Path
 
@@ -15,7 +16,10 @@ def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str =
         more: More lines of [books].
         audit: More lines of [audit].
     """
-    made = {"audit-hmac.key": lambda: secrets.token_hex(32), "audit-signing.key": new_signing_key}
+    # Replicas of one database have one: they know Cohere keys by it.
+    shared = hashlib.sha256(database.encode()).hexdigest()
+    hmac_key = secrets.token_hex(32) if database.startswith("sqlite") else shared
+    made = {"audit-hmac.key": lambda: hmac_key, "audit-signing.key": new_signing_key}
     for name, make in made.items():
         if not (folder / name).exists():
             (folder / name).write_text(make())
