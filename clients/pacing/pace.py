@@ -43,13 +43,17 @@ class Pace:
         self.limits[team] = limit
         self._change_rate()
 
+    def leave(self, team: str) -> None:
+        """A team has another key: its limit counts no more; whoever waits gets its turn all the same."""
+        del self.limits[team]
+        self._change_rate()
+
     def let_go(self, team: str) -> None:
         """A team is paced no longer: its limit counts no more, and whoever waits goes on."""
-        del self.limits[team]
         for request in self._line.of(team):
             self._line.discard(request)
             _tell(request, None)
-        self._change_rate()
+        self.leave(team)
 
     def is_due(self, amount: int) -> bool:
         """Tells whether a request may be sent at once."""
