@@ -59,6 +59,8 @@ class Pacer:
                     pace.hold_to(team, allowances[team].limit_of(pace.limit_name))
                 else:
                     pace.let_go(team)
+        for pace in self._paces.values():  # all are changed now, and who waits may need of several
+            pace.look_again()
 
     def waiting(self, team: str) -> int:
         """How many attempts of a team wait for their turn."""

@@ -7,6 +7,7 @@ import pytest
 from clients.cohere_key import CohereKey
 from clients.pacing.allowance import TRIAL, Allowance
 from clients.pacing.errors import PaceLost, RequestExceedsRate, UpstreamBusy
+from clients.pacing.load import Load
 from tests.pacing.memory_row import KEY, MemoryRow
 from tests.pacing.simulated import CHAT, Replica, embed, now_s, simulated
 from tests.pacing.sliding import most_in_a_minute
@@ -215,6 +216,23 @@ def test_a_reload_changes_the_rate_for_those_who_wait() -> None:
 
         assert gone <= 5
         assert now_s() < 30.0
+
+    simulated(main)
+
+
+@pytest.mark.parametrize("load", [embed(96), embed(96, 4)])
+def test_a_reload_refuses_those_who_wait_for_more_than_a_minute_allows_now(load: Load) -> None:
+    async def main() -> None:
+        row = MemoryRow(trip_s=0.001)
+        replica = Replica(row, allowance=Allowance(embed_inputs=200, embed_images=4))
+        sent = [asyncio.create_task(replica.send(load=load)) for _ in range(3)]
+        await asyncio.sleep(1.0)
+        trips = row.trips
+        replica.pacer.take_over({"a": Allowance(embed_inputs=50, embed_images=4)})
+        ends = await asyncio.gather(*sent, return_exceptions=True)
+
+        assert [type(end) for end in ends[1:]] == [RequestExceedsRate] * 2
+        assert (now_s(), row.trips) == (pytest.approx(1.0, abs=0.1), trips)
 
     simulated(main)
 
