@@ -232,7 +232,8 @@ def test_a_reload_refuses_those_who_wait_for_more_than_a_minute_allows_now(load:
         ends = await asyncio.gather(*sent, return_exceptions=True)
 
         assert [type(end) for end in ends[1:]] == [RequestExceedsRate] * 2
-        assert (now_s(), row.trips) == (pytest.approx(1.0, abs=0.1), trips)
+        assert now_s() < 1.1
+        assert row.trips == trips
 
     simulated(main)
 
