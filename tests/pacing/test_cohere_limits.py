@@ -134,7 +134,9 @@ def test_a_retry_after_is_waited_for_by_all_replicas() -> None:
     async def main() -> None:
         row = MemoryRow()
         first, second = Replica(row), Replica(row)
-        await first.send()
+        for _ in range(20):  # turns are in hand then
+            await first.send()
+            await asyncio.sleep(0.2)
         first.pacer.slow("a", KEY, CHAT, 8.0)
         await asyncio.sleep(0.01)
         waits_s = await asyncio.gather(first.send(), second.send())

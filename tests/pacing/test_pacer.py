@@ -149,7 +149,7 @@ def test_what_counts_for_more_than_a_minute_allows_is_refused() -> None:
     async def main() -> None:
         replica = Replica(allowance=Allowance(embed_inputs=50))
         with pytest.raises(RequestExceedsRate) as refused:
-            await replica.send(load=embed(96))
+            await replica.send(load=embed(96), timeout_s=1.0)
 
         assert (refused.value.limit_name, refused.value.limit, refused.value.amount) == ("embed texts", 50, 96)
         assert await replica.send(load=embed(50)) == 0.0
