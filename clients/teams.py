@@ -33,8 +33,12 @@ class TeamClient:
             PacingError: Its turn comes too late, or never.
             PaceLost: Nobody knows whose turn it is.
         """
-        turn = await pacer.turn(self.team, self.keys.current(), load, latest_s)
-        return Slot(self.keys.current(), self.base_url, turn)  # the key may have changed meanwhile
+        while True:
+            key = self.keys.current()
+            turn = await pacer.turn(self.team, key, load, latest_s)
+            if self.keys.current().digest == key.digest:
+                return Slot(self.keys.current(), self.base_url, turn)
+            pacer.give_back(turn)  # the key has changed meanwhile, and each is paced for itself
 
     def has_turn(self, pacer: Pacer, load: Load) -> bool:
         """Tells whether an attempt could be made at once.

@@ -24,6 +24,7 @@ from service.books.entries import Admitted, Settlement, State
 from service.books.errors import BooksError, BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
 from service.call_records import End, admission_of, settlement_of, units_of
+from service.errors import DeadlineTooShort
 from service.pricing.cost import cost_nanos
 from service.quote import Quote
 from service.snapshot import BudgetTerms
@@ -132,8 +133,12 @@ class Attempts:
         except UpstreamBusy:
             if failed is None:
                 raise
-            raise failed from None  # something was sent, and this is how that ended
-        call.require_time_for_an_attempt()
+            raise failed from None  # there was an attempt, and this is how it ended
+        try:
+            call.require_time_for_an_attempt()
+        except DeadlineTooShort:
+            self._pacer.give_back(slot.turn)
+            raise
         return slot
 
     async def _one(
@@ -152,7 +157,7 @@ class Attempts:
         call.slot = slot
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
-            admitted = await self._admit(call, slot, quote, budget, after)
+            admitted = await self._admit(call, quote, budget, after)
             try:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
@@ -167,18 +172,18 @@ class Attempts:
             await self._settle(call, quote, budget, admitted, _answered(call, quote, answered))
         finally:
             call.slot = None
+            call.sent = call.sent or slot.sent
+            if not slot.sent:
+                self._pacer.give_back(slot.turn)
         return answered
 
-    async def _admit(
-        self, call: Call, slot: Slot, quote: Quote, budget: BudgetTerms, after: Settlement | None
-    ) -> Admitted:
+    async def _admit(self, call: Call, quote: Quote, budget: BudgetTerms, after: Settlement | None) -> Admitted:
         before, call.on_record = call.on_record, True  # it may be, if the caller leaves meanwhile
         try:
             return await self._books.admit(admission_of(call, quote, budget), after)
         except BooksError as refused:
             call.on_record = before
             call.attempts -= 1
-            self._pacer.give_back(slot.turn)
             if isinstance(refused, BudgetSpent):
                 committed_nanos = refused.spent_nanos + refused.held_nanos
                 self._alerts.spent(call.caller.team, refused.resets_at_us, committed_nanos, refused.limit_nanos)
