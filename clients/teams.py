@@ -43,13 +43,19 @@ class TeamClient:
             PacingError: Its turn comes too late, or never.
             PaceLost: Nobody knows whose turn it is.
         """
-        turn = await pacer.turn(self.team, await self.keys.usable(endpoint), load, latest_s)
-        try:
-            leave = await self.keys.leave(endpoint)  # the key may have changed meanwhile, or been refused
-        except BaseException:
-            pacer.give_back(turn)
-            raise
-        return Slot(leave.key, self.base_url, turn, begun_s=leave.begun_s, trial=leave.trial)
+        while True:
+            key = await self.keys.usable(endpoint)
+            turn = await pacer.turn(self.team, key, load, latest_s)
+            try:
+                leave = await self.keys.leave(endpoint)  # it may have been refused meanwhile
+            except BaseException:
+                pacer.give_back(turn)
+                raise
+            slot = Slot(leave.key, self.base_url, turn, begun_s=leave.begun_s, trial=leave.trial)
+            if leave.key.digest == key.digest:
+                return slot
+            self.keys.unused(slot, endpoint)
+            pacer.give_back(turn)  # the key has changed meanwhile, and each is paced for itself
 
     def has_turn(self, pacer: Pacer, load: Load) -> bool:
         """Tells whether an attempt could be made at once, or is refused at once.

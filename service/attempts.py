@@ -9,44 +9,30 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from clients.errors import Billing, UpstreamError
+from clients.errors import UpstreamError
 from clients.pacing.errors import UpstreamBusy
 from clients.pacing.pacer import Pacer
 from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
-from cohort.v1.usage_pb2 import BilledUnits
+from service import attempt_ends
+from service.attempt_ends import Answered
 from service.books.alerts import Alerts
 from service.books.books import Books
-from service.books.entries import Admitted, Settlement, State
+from service.books.entries import Admitted, Settlement
 from service.books.errors import BooksError, BudgetSpent
 from service.call import ATTEMPT_TIME_MIN_MS, Call
-from service.call_records import End, admission_of, settlement_of, units_of
+from service.call_records import End, admission_of, settlement_of
 from service.errors import DeadlineTooShort
-from service.pricing.cost import cost_nanos
 from service.quote import Quote
 from service.snapshot import BudgetTerms
-from service.status import outcome_of
 from service.telemetry.metrics import Metrics
 
 ATTEMPTS_MAX = 3
 BACKOFF_BASE_S = 0.25
 KEY_REFUSED = frozenset({401, 403})
 """With another version of the team's Cohere key the same request may be taken."""
-RETRY_AFTER_MAX_S = 5.0
-"""A 429 that asks for more is the caller's to wait out."""
-
-
-@dataclass(slots=True)
-class Answered:
-    """An attempt that Cohere answered."""
-
-    billed_units: BilledUnits | None
-    """As Cohere reports them; None if it does not."""
-    failure: UpstreamError | None = None
-    """What the answer says went wrong: a generation that failed."""
 
 
 class _TryAgain(Exception):
@@ -135,11 +121,11 @@ class Attempts:
         except UpstreamBusy:
             if failed is None:
                 raise
-            raise failed from None  # something was sent, and this is how that ended
+            raise failed from None  # there was an attempt, and this is how it ended
         try:
             call.require_time_for_an_attempt()
         except DeadlineTooShort:
-            client.keys.unused(slot, call.endpoint)
+            self._unsent(call, client, slot)
             raise
         return slot
 
@@ -159,7 +145,7 @@ class Attempts:
         call.slot = slot
         budget = self._budget_of(call.caller.team) or call.snapshot.budget_of(call.caller.team)
         try:
-            admitted = await self._admit(call, slot, quote, budget, after)
+            admitted = await self._admit(call, quote, budget, after)
             try:
                 call.require_time_for_an_attempt()  # the commit took some
                 answered = await self._timed(call, slot, once)
@@ -168,26 +154,28 @@ class Attempts:
                 await self._failed(call, client, slot, quote, budget, admitted, error)
                 raise
             except BaseException as error:
-                self._books.submit(self._ended(call, quote, admitted, _broken_off(call, slot, error)))
+                self._books.submit(self._ended(call, quote, admitted, attempt_ends.broken_off(call, slot, error)))
                 raise
             client.keys.answered(slot, call.endpoint, 200)
-            await self._settle(call, quote, budget, admitted, _answered(call, quote, answered))
+            await self._settle(call, quote, budget, admitted, attempt_ends.answered(call, quote, answered))
         finally:
             call.slot = None
+            call.sent = call.sent or slot.sent
             if not slot.sent:
-                client.keys.unused(slot, call.endpoint)
+                self._unsent(call, client, slot)
         return answered
 
-    async def _admit(
-        self, call: Call, slot: Slot, quote: Quote, budget: BudgetTerms, after: Settlement | None
-    ) -> Admitted:
+    def _unsent(self, call: Call, client: TeamClient, slot: Slot) -> None:
+        self._pacer.give_back(slot.turn)
+        client.keys.unused(slot, call.endpoint)
+
+    async def _admit(self, call: Call, quote: Quote, budget: BudgetTerms, after: Settlement | None) -> Admitted:
         before, call.on_record = call.on_record, True  # it may be, if the caller leaves meanwhile
         try:
             return await self._books.admit(admission_of(call, quote, budget), after)
         except BooksError as refused:
             call.on_record = before
             call.attempts -= 1
-            self._pacer.give_back(slot.turn)
             if isinstance(refused, BudgetSpent):
                 committed_nanos = refused.spent_nanos + refused.held_nanos
                 self._alerts.spent(call.caller.team, refused.resets_at_us, committed_nanos, refused.limit_nanos)
@@ -220,7 +208,7 @@ class Attempts:
         error: UpstreamError,
     ) -> None:
         """Ends an attempt that failed; if there is to be another, its end waits for that one's hold."""
-        end = _failure(call, slot, error, strict=self._strict)
+        end = attempt_ends.failure(call, slot, error, strict=self._strict)
         if error.reason == reasons.ERROR_REASON_COHERE_RATE_LIMITED:
             self._pacer.slow(call.caller.team, slot.key, quote.load, error.retry_after_s)
         try:
@@ -252,48 +240,10 @@ class Attempts:
             return None
         if error.status in KEY_REFUSED:
             return 0.0 if await client.keys.another(slot.key, call.endpoint) else None
-        if not _proved_free(error):
+        if not attempt_ends.proved_free(error):
             return None
         wait_s = self._jitter() * BACKOFF_BASE_S * 2**call.attempts
         if error.retry_after_s is not None:
             wait_s = max(wait_s, error.retry_after_s)
         left_s = call.deadline_s - asyncio.get_running_loop().time() - ATTEMPT_TIME_MIN_MS / 1000
         return wait_s if wait_s < left_s else None
-
-
-def _answered(call: Call, quote: Quote, answered: Answered) -> End:
-    outcome = call.left or outcome_of(answered.failure)
-    if answered.failure is not None:
-        call.billing = answered.failure.billing
-    charge_nanos = None if answered.billed_units is None else cost_nanos(quote.price, answered.billed_units)
-    state: State = "forfeited" if charge_nanos is None else "settled"
-    return End(state, charge_nanos, outcome, closes=True, units=units_of(answered.billed_units))
-
-
-def _failure(call: Call, slot: Slot, error: UpstreamError, *, strict: bool) -> End:
-    outcome = call.left or outcome_of(error)
-    if not slot.sent:
-        return End("void", 0, outcome, closes=True)
-    status = error.status or 0
-    if error.billing is Billing.NONE and not (strict and (status >= 500 or status in {408, 409})):
-        return End("settled", 0, outcome, closes=True)
-    return End("forfeited", None, outcome, closes=True)
-
-
-def _broken_off(call: Call, slot: Slot, error: BaseException) -> End:
-    """Whatever ended the attempt from our side: a caller who left, a drain that is over, a fault of ours."""
-    outcome = call.left or outcome_of(error)
-    if not slot.sent:
-        return End("void", 0, outcome, closes=False)
-    return End("forfeited", None, outcome, closes=True)
-
-
-def _proved_free(error: UpstreamError) -> bool:
-    """Tells whether the same request may be sent again: Cohere did no work, and another try can end differently."""
-    if error.billing is not Billing.NONE:
-        return False
-    if error.status is None:
-        return error.reason == reasons.ERROR_REASON_COHERE_UNAVAILABLE
-    if error.status == 429:
-        return error.retry_after_s is not None and error.retry_after_s <= RETRY_AFTER_MAX_S
-    return error.status == 503

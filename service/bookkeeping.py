@@ -98,7 +98,7 @@ class Bookkeeping:
                 self._give_notice()
                 await self.look_at_disk()
                 if rounds % CLOCK_INTERVAL_S == 0:
-                    self.clock.follow(await self.books.read(ledger.clock))
+                    await self.clock.follow(self.books.read(ledger.clock))
                 if rounds % FORFEITS_INTERVAL_S == 0:
                     await self.forfeit(call_us_max)
                     await self._tell_forfeited(snapshot())

@@ -46,6 +46,8 @@ class Call:
     attempts: int = 0
     on_record: bool = False
     """An attempt of it was admitted, or may have been, so its end has a record of its own, whatever it is."""
+    sent: bool = False
+    """Something of it may have reached Cohere, by an attempt that has ended."""
     key_version: int = 0
     upstream_status: int = 0
     upstream_ns: int = 0

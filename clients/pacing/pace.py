@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Sequence
 
 from clients.pacing.cell_rate import CellRate, Stretch
-from clients.pacing.errors import UpstreamBusy
+from clients.pacing.errors import PacingError, RequestExceedsRate, UpstreamBusy
 from clients.pacing.line import Beside, Line, Waiting
 from clients.pacing.row import PaceRow
 from clients.pacing.supply import Supply, loop_us
@@ -43,13 +43,21 @@ class Pace:
         self.limits[team] = limit
         self._change_rate()
 
+    def leave(self, team: str) -> None:
+        """A team has another key: its limit counts no more; whoever waits gets its turn all the same."""
+        del self.limits[team]
+        self._change_rate()
+
     def let_go(self, team: str) -> None:
         """A team is paced no longer: its limit counts no more, and whoever waits goes on."""
-        del self.limits[team]
         for request in self._line.of(team):
             self._line.discard(request)
             _tell(request, None)
-        self._change_rate()
+        self.leave(team)
+
+    def look_again(self) -> None:
+        """Something has changed for whoever is first in line."""
+        self._stirred.set()
 
     def is_due(self, amount: int) -> bool:
         """Tells whether a request may be sent at once."""
@@ -75,6 +83,7 @@ class Pace:
 
         Raises:
             UpstreamBusy: Its turn comes later.
+            RequestExceedsRate: It would never come, for a limit was lowered.
             PaceLost: The row cannot be asked.
         """
         wait_us = self.supply.wait_us(self._line.amount_before(team, amount), amount)
@@ -109,6 +118,9 @@ class Pace:
         supply.begin()
         try:
             while (head := self._line.head()) is not None:
+                if (never := self._exceeded_by(head)) is not None:
+                    self._fail(head, never)
+                    continue
                 due_us = supply.due_us(head.amount)
                 if due_us is None:
                     if not await supply.take(head.amount, self._line.amount, head.latest_us):
@@ -147,11 +159,21 @@ class Pace:
         _tell(request, stretch)
 
     def _refuse(self, request: Waiting) -> None:
+        wait_us = self.supply.wait_us(self._line.amount_before(request.team, 0), request.amount)
+        wait_us = max(wait_us, request.latest_us - loop_us())
+        self._fail(request, UpstreamBusy(self.limit_name, self.limit, wait_us))
+
+    def _fail(self, request: Waiting, error: PacingError) -> None:
         if not request.turn.done():
-            wait_us = self.supply.wait_us(self._line.amount_before(request.team, 0), request.amount)
-            wait_us = max(wait_us, request.latest_us - loop_us())
-            request.turn.set_exception(UpstreamBusy(self.limit_name, self.limit, wait_us))
+            request.turn.set_exception(error)
         self._line.discard(request)
+
+    def _exceeded_by(self, request: Waiting) -> RequestExceedsRate | None:
+        """Limits may have been lowered since it came."""
+        for pace, amount in ((self, request.amount), *((each.pace, each.amount) for each in request.beside)):
+            if amount > pace.limit:
+                return RequestExceedsRate(pace.limit_name, pace.limit, amount)
+        return None
 
     def _change_rate(self) -> None:
         lowest = min(self.limits.values(), default=self.limit)

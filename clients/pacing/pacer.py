@@ -59,6 +59,8 @@ class Pacer:
                     pace.hold_to(team, allowances[team].limit_of(pace.limit_name))
                 else:
                     pace.let_go(team)
+        for pace in self._paces.values():  # all are changed now, and who waits may need of several
+            pace.look_again()
 
     def waiting(self, team: str) -> int:
         """How many attempts of a team wait for their turn."""
@@ -138,8 +140,14 @@ class Pacer:
         if pace is None:
             pace = self._paces[place] = Pace(limit_name, " ".join(place), self._row, self._minute_us)
         if team not in pace.limits:
+            self._leave_other_keys(team, key)
             pace.hold_to(team, self._allowances[team].limit_of(limit_name))
         return pace
+
+    def _leave_other_keys(self, team: str, key: CohereKey) -> None:
+        for (digest, _), pace in self._paces.items():
+            if digest != key.digest and team in pace.limits:
+                pace.leave(team)
 
 
 def _taken(turn: Iterable[tuple[Pace, Stretch | None]]) -> Turn:

@@ -40,8 +40,9 @@ class Supply:
         self._tail_us: int | None = None
         self._recent_since_us = self._recent_us = self._before_us = 0
         self._filling: asyncio.Task[None] | None = None
-        self._slowing: asyncio.Task[None] | None = None
+        self._slowing: set[asyncio.Task[None]] = set()
         self._slowed_us: int | None = None
+        self._rests_until_us = 0
 
     def now_us(self) -> int:
         """The row's time."""
@@ -129,15 +130,19 @@ class Supply:
         return max(0, end_us - rate.cost_of(amount).early_us - now_us)
 
     def slow(self, rest_us: int) -> None:
-        """Has all replicas use less of the limit, and nothing for *rest_us*; at most once in a while."""
+        """Has all replicas use less of the limit, and nothing for *rest_us*; at most once in a while, or for longer."""
         now_us = loop_us()
-        if self._slowed_us is None or now_us - self._slowed_us >= SLOWED_ONCE_IN_US:
-            self._slowed_us = now_us
-            self._slowing = asyncio.create_task(self._slow(rest_us))
+        recently = self._slowed_us is not None and now_us - self._slowed_us < SLOWED_ONCE_IN_US
+        if recently and now_us + rest_us <= self._rests_until_us + SLOWED_ONCE_IN_US:
+            return
+        self._slowed_us, self._rests_until_us = now_us, max(self._rests_until_us, now_us + rest_us)
+        slowing = asyncio.create_task(self._slow(rest_us))
+        self._slowing.add(slowing)
+        slowing.add_done_callback(self._slowing.discard)
 
     def close(self) -> None:
         """Ends what runs beside the calls."""
-        for task in (self._filling, self._slowing):
+        for task in (self._filling, *self._slowing):
             if task is not None:
                 task.cancel()
 

@@ -5,7 +5,10 @@ to try first. A step of the machine's own clock does not move it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+
+DRIFT_US = 1000
+"""What the two clocks are taken to drift apart between two readings at most: one part in 10,000 of ten seconds."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Linux' also counts while the machine is suspended."""
@@ -25,13 +28,26 @@ class DatabaseClock:
 
     def __init__(self, now_us: int, monotonic_ns: Callable[[], int] = _monotonic_ns) -> None:
         self._monotonic_ns = monotonic_ns
-        self._offset_us = 0
-        self.follow(now_us)
+        self._offset_us = now_us - self._own_us()
 
     def now_us(self) -> int:
-        """The present."""
-        return self._offset_us + self._monotonic_ns() // 1000
+        """The present; behind the database's, rather than ahead of it."""
+        return self._offset_us + self._own_us()
 
-    def follow(self, now_us: int) -> None:
-        """Takes over the database's clock, read just now."""
-        self._offset_us = now_us - self._monotonic_ns() // 1000
+    async def follow(self, reading: Awaitable[int]) -> None:
+        """Takes over the database's clock.
+
+        What is read is late by as much of the way as lies behind it, which nobody knows; so what was known stays while
+        it can still be true, and the quickest of all readings holds.
+
+        Args:
+            reading: Reads it; begins when it is awaited.
+        """
+        asked_us = self._own_us()
+        read_us = await reading
+        known_us = self._offset_us - DRIFT_US
+        least_us, most_us = read_us - self._own_us(), read_us - asked_us
+        self._offset_us = known_us if least_us <= known_us <= most_us else least_us
+
+    def _own_us(self) -> int:
+        return self._monotonic_ns() // 1000

@@ -264,7 +264,7 @@ class Committer:
         await asyncio.sleep(backoff_s * (0.5 + self._jitter() / 2))
         try:
             # Its time may have been stepped meanwhile.
-            self._clock.follow(await self._database.transact(ledger.probe))
+            await self._clock.follow(self._database.transact(ledger.probe))
         except Exception:
             self._failures += 1
             return

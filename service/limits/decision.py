@@ -49,6 +49,11 @@ class Stock:
         if not window.start_us <= now_us < window.end_us:
             self._begin(window_at(self.limit.zone, now_us))
 
+    def raise_to(self, limit: Limit) -> None:
+        """Comes under a limit of the same windows that allows more; what is held stays, for it is counted in them."""
+        self.left += limit.most - self.most
+        self.limit, self.most = limit, limit.most
+
     def granted(self, window: Window, permits: int, taken: int, share: int) -> None:
         """Takes in a chunk.
 

@@ -67,7 +67,7 @@ class Limits:
         """Runs a call's attempts within the limits of its team.
 
         Args:
-            call: Whose permits come back if nothing of it was admitted by the books.
+            call: Whose permits come back if nothing of it was sent.
             inputs: Of an Embed; 0 for other calls.
             attempts: What to run.
 
@@ -80,7 +80,7 @@ class Limits:
         try:
             return await self._in_flight.run(team, attempts)
         finally:
-            if not call.on_record:
+            if not call.sent:
                 permit.give_back()
 
     def tightest(self, caller: Principal) -> LimitStanding | None:

@@ -1,6 +1,6 @@
 """What a call has taken, and the stocks of one team and of its access keys that it takes from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from service.identity.principal import OwnLimits
 from service.limits.decision import Asked, Stock
@@ -49,19 +49,18 @@ class TeamStocks:
         self.take_over(limits)
 
     def take_over(self, limits: TeamLimits) -> None:
-        """Comes under other limits; what one that is still the same has is kept."""
-        known = {stock.limit: stock for stocks in (self.stocks, *self._of_keys.values()) for stock in stocks}
+        """Comes under other limits; what is held of one that allows no less than before is kept."""
         self.limits = limits
-        self.stocks = self._held(limits.rates, known)
+        self.stocks = self._held(limits.rates, self.stocks)
         self._of_requests = [(stock, 1) for stock in self.stocks if not stock.limit.of_inputs]
         self._of_inputs = [stock for stock in self.stocks if stock.limit.of_inputs]
-        self._of_keys = {own: self._held(limits_of_key(own, limits.zone), known) for own in self._of_keys}
+        self._of_keys = {own: self._held(limits_of_key(own, limits.zone), had) for own, had in self._of_keys.items()}
 
     def of_key(self, own: OwnLimits) -> list[Stock]:
         """What is held of the limits of an access key."""
         stocks = self._of_keys.get(own)
         if stocks is None:
-            stocks = self._of_keys[own] = self._held(limits_of_key(own, self.limits.zone), {})
+            stocks = self._of_keys[own] = self._held(limits_of_key(own, self.limits.zone), ())
         return stocks
 
     def asked(self, inputs: int, own: OwnLimits | None) -> list[Asked]:
@@ -77,6 +76,14 @@ class TeamStocks:
         of_key = () if own is None else self.of_key(own)
         return [*self._of_requests, *((stock, inputs) for stock in of_inputs), *((stock, 1) for stock in of_key)]
 
-    def _held(self, limits: Sequence[Limit], known: Mapping[Limit, Stock]) -> list[Stock]:
-        now_us = self._now_us()
-        return [known.get(limit) or Stock(limit, window_at(limit.zone, now_us), limit.most) for limit in limits]
+    def _held(self, limits: Sequence[Limit], had: Sequence[Stock]) -> list[Stock]:
+        known = {(stock.limit.scope, stock.limit.zone): stock for stock in had}
+        return [self._stock(limit, known.get((limit.scope, limit.zone))) for limit in limits]
+
+    def _stock(self, limit: Limit, before: Stock | None) -> Stock:
+        """What is held of a limit: of a lowered one nothing, for others may have taken as much as it allows."""
+        if before is None or limit.most < before.most:
+            return Stock(limit, window_at(limit.zone, self._now_us()), limit.most)
+        if limit.most > before.most:
+            before.raise_to(limit)
+        return before

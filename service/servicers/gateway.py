@@ -12,7 +12,8 @@ from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.get_usage_pb2 import GetUsageRequest, GetUsageResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
 from cohort.v1.usage_pb2 import BilledUnits, Receipt
-from service.attempts import Answered, Attempts
+from service.attempt_ends import Answered
+from service.attempts import Attempts
 from service.books.books import Books
 from service.books.content import ContentHasher
 from service.call import Call, current_call

@@ -16,7 +16,8 @@ from clients.teams import TeamClient
 from cohort.v1.chat_pb2 import ChatMessage, ChatRequest, ChatResponse
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
 from cohort.v1.rerank_pb2 import RerankRequest, RerankResponse
-from service.attempts import Answered, Attempts
+from service.attempt_ends import Answered
+from service.attempts import Attempts
 from service.book_refusals import refusal_of
 from service.books.content import ContentHasher
 from service.books.errors import BooksError, ModelNotPriced

@@ -171,7 +171,7 @@ class Made:
         await self.checkpoint()
         await self.shift(24 * HOUR_US)
         for process in (second, third):
-            process.clock.follow(await self.database.now_us())
+            await process.clock.follow(self.database.now_us())
         await asyncio.gather(late(1_700_000), *(third.call(team) for team in ("search", "support") * 3))
         await self.checkpoint()
         # Less than a minute ago: no checkpoint knows of it yet.

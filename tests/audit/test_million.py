@@ -45,7 +45,7 @@ async def test_a_million_records_verify_within_a_minute(tmp_path: Path) -> None:
         await asyncio.gather(*(process.call("search" if each % 3 else "support") for each in range(AT_ONCE)))
         await made.checkpoint()
         await shift(DAYS * 86_400_000_000 // rounds)
-        process.clock.follow(await database.now_us())
+        await process.clock.follow(database.now_us())
 
     findings: list[Finding] = []
     memory_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -96,6 +96,22 @@ async def test_what_is_refused_before_anything_was_sent_is_not_counted(tmp_path:
     assert refusal.reason == "RATE_LIMITED_DAY"
 
 
+async def test_a_call_that_did_not_come_as_far_as_cohere_is_not_counted(tmp_path: Path) -> None:
+    pool = "connections_max = 1\npool_wait_seconds = 0.05"
+    async with cohort(tmp_path, limits="requests_per_day = 3", cohere=pool) as service:
+        service.fault(latency_ms=1500)
+        first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials))
+        await until(service.sandbox.state.requests.all)
+        refusals = [await refused(service.stub.Chat(chat(), metadata=service.credentials)) for _ in range(5)]
+        await first
+        for _ in range(2):
+            await service.stub.Chat(chat(), metadata=service.credentials)
+        last = await refused(service.stub.Chat(chat(), metadata=service.credentials))
+
+    assert {refusal.reason for refusal in refusals} == {"UPSTREAM_POOL_FULL"}
+    assert last.reason == "RATE_LIMITED_DAY"
+
+
 async def test_a_call_whose_caller_has_left_counts_as_long_as_its_attempt_runs(tmp_path: Path) -> None:
     async with cohort(tmp_path, server="in_flight_max = 1") as service:
         service.fault(latency_ms=800)

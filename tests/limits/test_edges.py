@@ -121,3 +121,15 @@ def test_what_is_read_of_a_day_that_has_ended_meanwhile_says_nothing_of_the_next
 
     stock.learns(stock.window, MOST - 1)
     assert stock.remaining == 1
+
+
+@in_simulated_time
+async def test_of_a_minute_and_a_day_that_are_both_used_up_the_day_is_named() -> None:
+    database = (await Scene.new()).database
+    replica = await replica_on(database, team_limits(minute=2, day=2), database._now_us)
+    refused = [await replica.asks() for _ in range(3)][-1]
+
+    assert refused is not None
+    assert refused.reason == reasons.ERROR_REASON_RATE_LIMITED_DAY
+    assert refused.metadata["limit_name"] == "requests_per_day"
+    assert wait_s(refused) > 60

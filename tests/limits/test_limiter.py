@@ -162,6 +162,21 @@ async def test_another_limit_holds_from_the_next_call_on() -> None:
 
 
 @in_simulated_time
+async def test_a_limit_that_is_raised_within_its_window_can_be_used_up() -> None:
+    scene = await Scene.new()
+    replicas = [await replica_with(team_limits(minute=1_000, day=1_000), scene) for _ in range(3)]
+    permits = [await replica.limiter.admit(TEAM) for replica in replicas]
+    for replica in replicas:
+        replica.limits = team_limits(minute=1_100, day=1_050)
+    answers = [await replica.asks() for _ in range(500) for replica in replicas]
+    permits[0].give_back()
+    last = [await replica.asks() is None for replica in replicas]
+
+    assert answers.count(None) == 1_050 - len(permits)
+    assert last == [True, False, False]
+
+
+@in_simulated_time
 async def test_a_reload_that_changes_nothing_keeps_what_is_held() -> None:
     replica = await replica_with(team_limits(minute=160))
     assert await replica.asks() is None

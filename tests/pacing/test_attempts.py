@@ -1,6 +1,7 @@
 """Attempts take turns: before anything is held, again for each repeat, and give back what they do not use."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 
@@ -12,11 +13,14 @@ from clients.errors import Billing, UpstreamError
 from clients.key_ring import KeyRing
 from clients.pacing.allowance import Allowance
 from clients.pacing.errors import UpstreamBusy
+from clients.pacing.load import Load
 from clients.pacing.pacer import Pacer
+from clients.slot import Slot
 from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
 from service.attempts import Attempts
 from service.books.errors import HoldExceedsLimit
+from service.errors import DeadlineTooShort
 from service.paces import Paces
 from service.storage.database import Database
 from service.telemetry.metrics import Metrics
@@ -50,6 +54,16 @@ async def attempts(sqlite_database: Database, pacer: Pacer) -> AsyncIterator[Att
     pacer.close()
 
 
+@contextlib.asynccontextmanager
+async def one_a_minute(database: Database) -> AsyncIterator[Attempts]:
+    """In minutes of 60 s: whoever finds no turn is refused, for the next is two of them away."""
+    pacer = Pacer(Paces(database), Metrics())
+    pacer.take_over({"demo": ONE})
+    async with attempts_on(database, pacer=pacer) as made:
+        yield made
+    pacer.close()
+
+
 async def held_nanos(database: Database) -> int:
     ((held,),) = await look(database, "SELECT COALESCE(SUM(hold_nanos), 0) FROM call_hold WHERE state = 'open'")
     return int(held)
@@ -58,10 +72,10 @@ async def held_nanos(database: Database) -> int:
 async def test_nothing_is_held_while_an_attempt_waits_for_its_turn(
     attempts: Attempts, client: TeamClient, pacer: Pacer, sqlite_database: Database
 ) -> None:
-    await attempts.run(new_call(), client, QUOTE, Once())
+    await attempts.run(new_call(), client, QUOTE, Once(sends=True))
     began_s = asyncio.get_running_loop().time()
     call = new_call()
-    second = asyncio.create_task(attempts.run(call, client, QUOTE, Once()))
+    second = asyncio.create_task(attempts.run(call, client, QUOTE, Once(sends=True)))
     await until(lambda: pacer.waiting("demo"))
     held, on_record = await held_nanos(sqlite_database), call.on_record
 
@@ -73,7 +87,7 @@ async def test_nothing_is_held_while_an_attempt_waits_for_its_turn(
 async def test_nothing_is_held_while_a_repeat_waits_for_its_turn(
     attempts: Attempts, client: TeamClient, pacer: Pacer, sqlite_database: Database
 ) -> None:
-    once = Once(UNREACHABLE)
+    once = Once(UNREACHABLE, sends=True)
     call = asyncio.create_task(attempts.run(new_call(), client, QUOTE, once))
     await until(lambda: once.slots and pacer.waiting("demo"))
     await until_held_is_free(sqlite_database)
@@ -88,7 +102,7 @@ async def test_a_repeat_whose_turn_comes_too_late_ends_as_the_attempt_before(
     attempts: Attempts, client: TeamClient, sqlite_database: Database
 ) -> None:
     with pytest.raises(UpstreamError) as failed:
-        await attempts.run(new_call(0.8), client, QUOTE, Once(UNREACHABLE))
+        await attempts.run(new_call(0.8), client, QUOTE, Once(UNREACHABLE, sends=True))
 
     assert failed.value is UNREACHABLE
     await until_held_is_free(sqlite_database)
@@ -97,7 +111,7 @@ async def test_a_repeat_whose_turn_comes_too_late_ends_as_the_attempt_before(
 async def test_a_call_whose_turn_comes_too_late_is_refused_before_anything_is_held(
     attempts: Attempts, client: TeamClient, sqlite_database: Database
 ) -> None:
-    await attempts.run(new_call(), client, QUOTE, Once())
+    await attempts.run(new_call(), client, QUOTE, Once(sends=True))
     refused, once = new_call(0.5), Once()
     began_s = asyncio.get_running_loop().time()
     with pytest.raises(UpstreamBusy):
@@ -112,24 +126,53 @@ async def test_a_call_whose_turn_comes_too_late_is_refused_before_anything_is_he
 async def test_half_of_a_calls_time_is_left_for_the_answer(
     attempts: Attempts, client: TeamClient, pacer: Pacer
 ) -> None:
-    await attempts.run(new_call(), client, QUOTE, Once())
+    await attempts.run(new_call(), client, QUOTE, Once(sends=True))
     turn_s = 2.1 * MINUTE_S
     with pytest.raises(UpstreamBusy):
-        await attempts.run(new_call(1.5 * turn_s), client, QUOTE, Once())
-    waiting = asyncio.create_task(attempts.run(new_call(2.5 * turn_s), client, QUOTE, Once()))
+        await attempts.run(new_call(1.5 * turn_s), client, QUOTE, Once(sends=True))
+    waiting = asyncio.create_task(attempts.run(new_call(2.5 * turn_s), client, QUOTE, Once(sends=True)))
     await until(lambda: pacer.waiting("demo"))
     waiting.cancel()
     await asyncio.wait({waiting})
 
 
-async def test_a_turn_whose_hold_is_refused_is_anothers(attempts: Attempts, client: TeamClient) -> None:
-    for _ in range(5):
-        with pytest.raises(HoldExceedsLimit):
-            await attempts.run(new_call(), client, dataclasses.replace(QUOTE, hold_nanos=2 * USD), Once())
-    began_s = asyncio.get_running_loop().time()
+async def test_a_turn_whose_hold_is_refused_is_anothers(client: TeamClient, sqlite_database: Database) -> None:
+    async with one_a_minute(sqlite_database) as attempts:
+        for _ in range(3):
+            with pytest.raises(HoldExceedsLimit):
+                await attempts.run(new_call(), client, dataclasses.replace(QUOTE, hold_nanos=2 * USD), Once())
+        assert await attempts.run(new_call(5.0), client, QUOTE, Once(sends=True)) is ANSWER
+        with pytest.raises(UpstreamBusy):
+            await attempts.run(new_call(5.0), client, QUOTE, Once())
 
-    assert await attempts.run(new_call(), client, QUOTE, Once()) is ANSWER
-    assert asyncio.get_running_loop().time() - began_s < 0.5 * MINUTE_S
+
+async def test_a_turn_with_which_nothing_was_sent_is_used_again(client: TeamClient, sqlite_database: Database) -> None:
+    once = Once(UNREACHABLE, sends=False)
+    async with one_a_minute(sqlite_database) as attempts:
+        assert await attempts.run(new_call(5.0), client, QUOTE, once) is ANSWER
+        with pytest.raises(UpstreamError) as failed:
+            await attempts.run(new_call(5.0), client, QUOTE, Once(UNREACHABLE, sends=True))
+
+    assert len(once.slots) == 2
+    assert failed.value is UNREACHABLE
+
+
+async def test_a_turn_that_comes_when_no_time_is_left_is_anothers(
+    client: TeamClient, sqlite_database: Database
+) -> None:
+    class Late(TeamClient):
+        async def slot(self, endpoint: str, pacer: Pacer, load: Load, latest_s: float) -> Slot:
+            slot = await super().slot(endpoint, pacer, load, latest_s)
+            await asyncio.sleep(0.3)
+            return slot
+
+    late = Late("demo", client.base_url, client.keys, "file")
+    async with one_a_minute(sqlite_database) as attempts:
+        with pytest.raises(DeadlineTooShort):
+            await attempts.run(new_call(0.35), late, QUOTE, Once())
+        assert await attempts.run(new_call(5.0), client, QUOTE, Once(sends=True)) is ANSWER
+        with pytest.raises(UpstreamBusy):
+            await attempts.run(new_call(5.0), client, QUOTE, Once())
 
 
 async def test_a_429_makes_the_key_slower_for_all_and_other_failures_do_not(

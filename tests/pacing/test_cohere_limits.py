@@ -134,12 +134,35 @@ def test_a_retry_after_is_waited_for_by_all_replicas() -> None:
     async def main() -> None:
         row = MemoryRow()
         first, second = Replica(row), Replica(row)
-        await first.send()
+        for _ in range(20):  # turns are in hand then
+            await first.send()
+            await asyncio.sleep(0.2)
         first.pacer.slow("a", KEY, CHAT, 8.0)
         await asyncio.sleep(0.01)
         waits_s = await asyncio.gather(first.send(), second.send())
 
         assert min(waits_s) >= 7.9
         assert max(waits_s) < 9.0
+
+    simulated(main)
+
+
+def test_a_retry_after_is_waited_for_though_a_429_without_one_came_just_before() -> None:
+    async def main() -> None:
+        row = MemoryRow(trip_s=0.005)
+        first, second = Replica(row), Replica(row)
+        await first.send()
+        first.pacer.slow("a", KEY, CHAT, None)
+        await asyncio.sleep(0.1)
+        trips = row.trips
+        for _ in range(20):  # all that were under way are told the same
+            first.pacer.slow("a", KEY, CHAT, 8.0)
+            await asyncio.sleep(0.01)
+        told = row.trips - trips
+        waits_s = await asyncio.gather(first.send(), second.send())
+
+        assert told == 1
+        assert min(waits_s) >= 7.7
+        assert [permille for _, permille, _ in row.rows.values()] == [800]
 
     simulated(main)

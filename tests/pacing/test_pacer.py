@@ -7,6 +7,7 @@ import pytest
 from clients.cohere_key import CohereKey
 from clients.pacing.allowance import TRIAL, Allowance
 from clients.pacing.errors import PaceLost, RequestExceedsRate, UpstreamBusy
+from clients.pacing.load import Load
 from tests.pacing.memory_row import KEY, MemoryRow
 from tests.pacing.simulated import CHAT, Replica, embed, now_s, simulated
 from tests.pacing.sliding import most_in_a_minute
@@ -148,7 +149,7 @@ def test_what_counts_for_more_than_a_minute_allows_is_refused() -> None:
     async def main() -> None:
         replica = Replica(allowance=Allowance(embed_inputs=50))
         with pytest.raises(RequestExceedsRate) as refused:
-            await replica.send(load=embed(96))
+            await replica.send(load=embed(96), timeout_s=1.0)
 
         assert (refused.value.limit_name, refused.value.limit, refused.value.amount) == ("embed texts", 50, 96)
         assert await replica.send(load=embed(50)) == 0.0
@@ -219,16 +220,20 @@ def test_a_reload_changes_the_rate_for_those_who_wait() -> None:
     simulated(main)
 
 
-def test_a_reload_that_allows_less_than_one_who_waits_asks_for_does_not_ask_for_ever() -> None:
+@pytest.mark.parametrize("load", [embed(96), embed(96, 4)])
+def test_a_reload_refuses_those_who_wait_for_more_than_a_minute_allows_now(load: Load) -> None:
     async def main() -> None:
-        row = MemoryRow(trip_s=0.002)
-        replica = Replica(row, allowance=Allowance(embed_inputs=200))
-        sent = [asyncio.create_task(replica.send(load=embed(96))) for _ in range(4)]
+        row = MemoryRow(trip_s=0.001)
+        replica = Replica(row, allowance=Allowance(embed_inputs=200, embed_images=4))
+        sent = [asyncio.create_task(replica.send(load=load)) for _ in range(3)]
         await asyncio.sleep(1.0)
-        replica.pacer.take_over({"a": Allowance(embed_inputs=50)})
-        await asyncio.gather(*sent)
+        trips = row.trips
+        replica.pacer.take_over({"a": Allowance(embed_inputs=50, embed_images=4)})
+        ends = await asyncio.gather(*sent, return_exceptions=True)
 
-        assert row.trips < 30
+        assert [type(end) for end in ends[1:]] == [RequestExceedsRate] * 2
+        assert now_s() < 1.1
+        assert row.trips == trips
 
     simulated(main)
 

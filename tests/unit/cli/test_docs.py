@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from clients.codec import json_text
 from cohort.v1.error_reason_pb2 import ErrorReason
-from service import attempts, call, codes, config, errors, transport_options
+from service import attempt_ends, attempts, call, codes, config, errors, transport_options
 from service.cli import call as call_command
 from service.cli import keys as keys_command
 from service.cli.main import COMMANDS
@@ -208,7 +208,7 @@ def test_the_limits_are_those_in_force() -> None:
     assert limits["age of a connection"].startswith(f"{transport_options.CONNECTION_AGE_MS_MAX // 3_600_000} h, ")
     assert limits["pings of a caller"] == f"one each {transport_options.PING_INTERVAL_MS_MIN // 1000} s"
     assert limits["attempts of a call"] == f"{attempts.ATTEMPTS_MAX}"
-    assert limits["wait that a 429 may ask for and still be retried"] == f"{attempts.RETRY_AFTER_MAX_S:g} s"
+    assert limits["wait that a 429 may ask for and still be retried"] == f"{attempt_ends.RETRY_AFTER_MAX_S:g} s"
     assert limits["requests to Cohere at once"] == f"{cohere.connections_max}"
     assert limits["silence of Cohere"] == f"{cohere.silence_timeout_seconds:g} s"
     assert limits["answer of Cohere, whole stream"] == f"{cohere.answer_bytes_max // 2**20} MiB"

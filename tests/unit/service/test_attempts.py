@@ -19,7 +19,8 @@ from clients.teams import TeamClient
 from cohort.v1 import error_reason_pb2 as reasons
 from cohort.v1.chat_pb2 import ChatRequest
 from cohort.v1.usage_pb2 import BilledUnits
-from service.attempts import ATTEMPTS_MAX, RETRY_AFTER_MAX_S, Answered, Attempts
+from service.attempt_ends import RETRY_AFTER_MAX_S, Answered
+from service.attempts import ATTEMPTS_MAX, Attempts
 from service.books.alerts import Alerts
 from service.books.books import Books
 from service.books.clock import DatabaseClock
