@@ -29,7 +29,7 @@ def test_a_team_with_a_new_key_slows_the_old_one_no_longer() -> None:
         for load in (CHAT, embed(1)):
             await replica.send("b", load)
         slow = [await replica.send("a") for _ in range(5)]
-        await replica.pacer.turn("b", CohereKey("its own", 1), CHAT, FOR_EVER_S)
+        await replica.pacer.turn("b", CohereKey("its-own", 1), CHAT, FOR_EVER_S)
         await asyncio.sleep(20)
         fast = [await replica.send("a") for _ in range(40)]
 
