@@ -160,7 +160,7 @@ async def test_a_wrong_reload_changes_nothing(service: Cohort, change: str) -> N
 async def test_a_changed_key_file_is_used_without_a_restart(service: Cohort) -> None:
     (service.folder / "next").write_text("sandbox-trial\n")
     (service.folder / "next").rename(service.folder / "demo.key")
-    await until(lambda: len(service.lines("cohere key in use")) > 1)
+    await until(lambda: any(line["key_version"] == 2 for line in service.lines("cohere key in use")))
     await service.stub.Chat(chat(), metadata=service.credentials)
 
     chats = [each for each in service.sandbox.state.requests.all() if each.path == "/v2/chat"]
