@@ -105,7 +105,7 @@ class _Scene:
 
     async def cpu_us(self, request: ChatRequest | EmbedRequest, inputs: int, calls: int) -> float:
         """What the least expensive round cost for each call, above the least expensive one without limits."""
-        call: Any = SimpleNamespace(caller=_CALLER, on_record=True)
+        call: Any = SimpleNamespace(caller=_CALLER, on_record=True, sent=True)
         client, pacer, limits = self._client, self._pacer, self._limits
 
         async def attempts() -> Slot:

@@ -245,6 +245,9 @@ async def test_a_wait_for_the_standby_that_is_cut_short_is_uncertain(things: Dat
     ((pid,),) = await run(things, "SELECT pg_backend_pid()")
     await _until(admin, "SHOW synchronous_standby_names", "ghost", "ALTER SYSTEM SET synchronous_standby_names = ghost")
     try:
+        async with asyncio.timeout(10):  # each backend reads the configuration when it comes to it
+            while await run(things, "SHOW synchronous_standby_names") != [("ghost",)]:
+                await asyncio.sleep(0.01)
         committing = asyncio.create_task(run(things, INSERT, 1))
         await _until(admin, f"SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}", "SyncRep")
         await admin.execute("SELECT pg_cancel_backend($1)", pid)
