@@ -101,7 +101,7 @@ async def test_a_call_that_did_not_come_as_far_as_cohere_is_not_counted(tmp_path
     async with cohort(tmp_path, limits="requests_per_day = 3", cohere=pool) as service:
         service.fault(latency_ms=1500)
         first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials))
-        await until(service.sandbox.state.requests.all)
+        await until(service.sent)
         refusals = [await refused(service.stub.Chat(chat(), metadata=service.credentials)) for _ in range(5)]
         await first
         for _ in range(2):
