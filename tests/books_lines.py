@@ -1,5 +1,6 @@
 """The [books] and [audit] of a config made for a test, with keys of their own beside it."""
 
+import hashlib
 import secrets
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from service.audit_keys import new_signing_key
 
 
 def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str = "", audit: str = "") -> str:
-    """Writes the audit's keys into *folder*, unless it has some, and gives the two tables.
+    """Writes the audit's keys into *folder* and gives the two tables.
 
     Args:
         folder: Where the config lies.
@@ -15,10 +16,10 @@ def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str =
         more: More lines of [books].
         audit: More lines of [audit].
     """
-    made = {"audit-hmac.key": lambda: secrets.token_hex(32), "audit-signing.key": new_signing_key}
-    for name, make in made.items():
-        if not (folder / name).exists():
-            (folder / name).write_text(make())
+    # Replicas of one database have one: they know Cohere keys by it.
+    shared = hashlib.sha256(database.encode()).hexdigest()
+    (folder / "audit-hmac.key").write_text(secrets.token_hex(32) if database.startswith("sqlite") else shared)
+    (folder / "audit-signing.key").write_text(new_signing_key())
     return (
         f'[books]\ndatabase = "{database}"\nballast_mib = 0\n{more}\n'
         '[audit]\nhmac_key = "file:audit-hmac.key"\nsigning_key = "file:audit-signing.key"\n'

@@ -79,7 +79,7 @@ async def _in_flight(service: Cohort) -> Refusal:
     await adjusted(service, LIMIT - hold)
     service.fault(latency_ms=1500)
     first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials))
-    await until(service.sandbox.state.requests.all)
+    await until(service.sent)
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials))
     first.cancel()
     metadata = refusal.info.metadata

@@ -114,7 +114,7 @@ async def _late(service: Cohort) -> Refusal:
 async def _pool(service: Cohort) -> Refusal:
     service.fault(latency_ms=1500)
     first = asyncio.ensure_future(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
-    await until(service.sandbox.state.requests.all)
+    await until(service.sent)
     refusal = await refused(service.stub.Chat(chat(), metadata=service.credentials, timeout=20))
     first.cancel()
 

@@ -54,7 +54,7 @@ async def test_a_stop_turns_health_first_and_lets_calls_end(tmp_path: Path) -> N
             service.fault(latency_ms=700)
             call = GatewayServiceStub(channel).Chat(chat(), metadata=service.credentials)
             answer = asyncio.ensure_future(call)
-            await until(service.sandbox.state.requests.all)
+            await until(service.sent)
         seen.append((await watch.read()).status)
 
         assert seen == [SERVING, NOT_SERVING]
@@ -65,7 +65,7 @@ async def test_a_stop_waits_for_attempts_whose_caller_left(tmp_path: Path) -> No
     async with cohort(tmp_path) as service:
         service.fault(latency_ms=700)
         call = service.stub.Chat(chat(), metadata=service.credentials)
-        await until(service.sandbox.state.requests.all)
+        await until(service.sent)
         call.cancel()
         await until(service.lines)
 
@@ -160,7 +160,7 @@ async def test_a_wrong_reload_changes_nothing(service: Cohort, change: str) -> N
 async def test_a_changed_key_file_is_used_without_a_restart(service: Cohort) -> None:
     (service.folder / "next").write_text("sandbox-trial\n")
     (service.folder / "next").rename(service.folder / "demo.key")
-    await until(lambda: len(service.lines("cohere key in use")) > 1)
+    await until(lambda: any(line["key_version"] == 2 for line in service.lines("cohere key in use")))
     await service.stub.Chat(chat(), metadata=service.credentials)
 
     assert service.sent()[-1].key_name == "sandbox-trial"
