@@ -8,7 +8,7 @@ from service.audit_keys import new_signing_key
 
 
 def books_lines(folder: Path, *, database: str = "sqlite:cohort.db", more: str = "", audit: str = "") -> str:
-    """Writes the audit's keys into *folder*, unless it has some, and gives the two tables.
+    """Writes the audit's keys into *folder* and gives the two tables.
 
     Args:
         folder: Where the config lies.

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -54,8 +53,6 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Serving:
             for number in range(3 if replicas else 1):
                 folder = tmp_path / str(number)
                 folder.mkdir()
-                if number:  # of one service all replicas have one
-                    shutil.copy(tmp_path / "0" / "audit-hmac.key", folder)
                 base_url = services[0].sandbox_url if services else None
                 one = cohort(folder, database=database, base_url=base_url, **terms)
                 services.append(await stack.enter_async_context(one))
