@@ -78,10 +78,7 @@ class AccessKeys:
         self._environment = environment
         # Copied for each check: `hmac.digest` lets go of the interpreter each time, which other threads take.
         self._peppers = {version: hmac.new(pepper, digestmod=hashlib.sha256) for version, pepper in peppers.items()}
-        self._records = {record.id: record for record in records}
-        # An unknown id is compared like a known one, with somebody else's record, cold in the processor's cache as its
-        # own would be: time does not tell which ids exist.
-        self._decoys = tuple(self._records.values()) or (_NOBODY,)
+        self._bins = _bins_of({record.id: record for record in records})
 
     def principal_of(self, access_key: str, now_s: float) -> Principal:
         """Turns an access key into who presents it.
@@ -96,20 +93,38 @@ class AccessKeys:
         environment, key_id = parsed(access_key)
         if environment != self._environment:
             raise CredentialRefused("access key of another environment")
-        decoy = self._decoys[zlib.crc32(key_id.encode()) % len(self._decoys)]  # looked up whether it is needed or not
-        record = self._records.get(key_id) or decoy
+        candidates = self._bins[zlib.crc32(key_id.encode()) % len(self._bins)]
+        record = candidates[0]
+        for each in candidates:
+            record = (record, each)[each.id == key_id]
         keyed = self._peppers.get(record.pepper_version, _NO_PEPPER).copy()
         keyed.update(access_key.encode())
         known = record.id == key_id
         why = f"{_WHY[known]} {key_id}"
         genuine = hmac.compare_digest(keyed.digest(), record.digest)
-        if not (known and genuine):
+        if not known & genuine:
             raise CredentialRefused(why)
         if record.revoked:
             raise CredentialRefused(f"revoked access key {record.id}")
         if now_s >= record.expires_at_s:
             raise CredentialRefused(f"expired access key {record.id}")
         return record.principal
+
+
+def _bins_of(records: Mapping[str, AccessKeyRecord]) -> tuple[tuple[AccessKeyRecord, ...], ...]:
+    """The records by the checksum of their id, as many in each bin.
+
+    Not a dict: time tells whether it has what it is asked for. Here an unknown id takes the steps of a known one, with
+    somebody else's records, as cold in the processor's cache as its own would be.
+    """
+    all_of_them = tuple(records.values()) or (_NOBODY,)
+    bins: list[list[AccessKeyRecord]] = [[] for _ in range(len(all_of_them))]
+    for key_id, record in records.items():
+        bins[zlib.crc32(key_id.encode()) % len(bins)].append(record)
+    deepest = max(1, *map(len, bins))
+    for index, some in enumerate(bins):
+        some.extend(all_of_them[(index + more) % len(all_of_them)] for more in range(deepest - len(some)))
+    return tuple(map(tuple, bins))
 
 
 def create(environment: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ FASTER = 20
 Embedding: TypeAlias = Callable[[EmbedRequest], Awaitable[EmbedResponse]]
 
 
-@pytest.fixture(params=[1, 3])
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.prove), 3])
 def replicas_and_database(request: pytest.FixtureRequest) -> tuple[int, str]:
     """How many replicas, and where they keep their books."""
     count: int = request.param
