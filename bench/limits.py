@@ -26,7 +26,7 @@ from service.books.committer import Committer
 from service.identity.principal import Principal
 from service.limits.limit import Limit, TeamLimits
 from service.limits.limits import Limits
-from service.paces import Paces
+from service.pacing.rows import Paces
 from service.storage.database import Database
 from service.storage.migrate import migrate
 from service.storage.opening import open_database

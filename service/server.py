@@ -38,7 +38,7 @@ from service.interceptors.telemetry import TelemetryInterceptor
 from service.key_rotation import key_rotation
 from service.key_watch import watching_keys
 from service.limiting import limiting
-from service.pacing import pacing
+from service.pacing.opening import pacing
 from service.reload import Reloader
 from service.rpc import RpcOptions, add_service
 from service.servicers.exchange import Exchange

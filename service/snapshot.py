@@ -13,13 +13,13 @@ from clients.key_ring import KeyRing
 from clients.pacing.allowance import Allowance
 from clients.secrets.reference import reference_of
 from clients.teams import TeamClient
-from service.allowances import allowances_of
 from service.config import ConfigError, LoadedConfig, TeamConfig
 from service.followed import FileUnusable, problem_of
 from service.identity.bundle import Bundle, bundle_of
 from service.limits.limit import TeamLimits
 from service.limits.tiers import limits_of
 from service.money import nanos_of_usd
+from service.pacing.allowances import allowances_of
 from service.policy import Policy
 from service.pricing import book as price_book
 from service.pricing.book import PriceBook

@@ -10,10 +10,10 @@ from clients.errors import UpstreamError
 from clients.pacing.errors import PaceLost, PacingError
 from cohort.v1 import error_reason_pb2 as reasons
 from cohort.v1.error_reason_pb2 import ErrorReason
-from service import pace_refusals
 from service.book_refusals import refusal_of
 from service.books.errors import BooksError
 from service.errors import CohortError, Refused
+from service.pacing import refusals as pacing_refusals
 from service.policy import PolicyDenied
 
 DOMAIN = "cohort"
@@ -53,7 +53,7 @@ def cohort_error_of(error: BaseException) -> CohortError | None:
         case BooksError():
             return refusal_of(error)
         case PacingError() | PaceLost():
-            return pace_refusals.refusal_of(error)
+            return pacing_refusals.refusal_of(error)
         case UpstreamError():
             return _of_upstream(error)
         case _:

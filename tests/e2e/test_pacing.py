@@ -11,7 +11,7 @@ from clients.pacing.row import Asked, Taken
 from cohort.v1.get_usage_pb2 import GetUsageRequest
 from cohort.v1.team_pb2 import GetTeamRequest, ListTeamsRequest
 from service.books.books import Books
-from service.paces import Paces
+from service.pacing.rows import Paces
 from tests.e2e.cohort_service import Cohort, cohort, paced
 from tests.e2e.requests import chat, embed, refused, until
 from tests.e2e.test_limits import scraped

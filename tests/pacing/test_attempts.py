@@ -21,7 +21,7 @@ from cohort.v1 import error_reason_pb2 as reasons
 from service.attempts import Attempts
 from service.books.errors import HoldExceedsLimit
 from service.errors import DeadlineTooShort
-from service.paces import Paces
+from service.pacing.rows import Paces
 from service.storage.database import Database
 from service.telemetry.metrics import Metrics
 from tests.e2e.requests import until

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import grpc.aio
 import pytest
 
-import service.pacing
+import service.pacing.opening
 from clients.pacing.pacer import Pacer
 from clients.sandbox.limits import Enforced, Minutes, RateLimits
 from cohort.v1.embed_pb2 import EmbedRequest, EmbedResponse
@@ -38,7 +38,7 @@ def replicas_and_database(request: pytest.FixtureRequest) -> tuple[int, str]:
 
 def let_a_minute_take(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Of the pacers that are made from now on."""
-    monkeypatch.setattr(service.pacing, "Pacer", functools.partial(Pacer, minute_us=int(seconds * 1e6)))
+    monkeypatch.setattr(service.pacing.opening, "Pacer", functools.partial(Pacer, minute_us=int(seconds * 1e6)))
 
 
 @contextlib.asynccontextmanager

@@ -2,15 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import grpc.aio
-import orjson
-
-from cohort.v1 import admin_service_pb2
-from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.service_account_pb2 import (
     CreateServiceAccountRequest,
     CreateServiceAccountResponse,
@@ -18,11 +13,6 @@ from cohort.v1.service_account_pb2 import (
     RevokeServiceAccountRequest,
     ServiceAccount,
 )
-from service.books.books import Books
-from service.books.clock import DatabaseClock
-from service.books.committer import Committer
-from service.call import Call
-from service.context import Context
 from service.identity.authenticator import Authenticator
 from service.identity.credential import Credential
 from service.identity.identities import Identities
@@ -30,27 +20,23 @@ from service.identity.principal import Principal
 from service.identity.service_accounts import Expected, ServiceAccounts
 from service.identity.spiffe import SpiffeIds
 from service.identity.token_cache import TokenCache
-from service.interceptors.chain import Chain
-from service.rpc import RpcOptions, add_service
 from service.servicers.service_accounts import ServiceAccountServicer
-from service.storage.database import Database, Value
+from service.storage.database import Database
 from tests.unit.identity.account_tokens import AUDIENCE, ORGANISATION, Account, pem_of
-from tests.unit.service.stand_ins import auth_by, errors, with_the_rest
+from tests.unit.service.admin_replica import TEAMS, AdminReplica, books_on, serving
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
 
-SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
-TEAMS = dict.fromkeys(("search", "ads", "platform"))
 PEPPERS = {"1": b"p" * 32}
 OPERATOR, CALLER = ([("x-api-key", who)] for who in ("admin", "chat"))
 
 
-class Replica:
+class Replica(AdminReplica):
     """AdminService in front of a database, its stub, and whom it lets in."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
+        super().__init__(database)
         self.stub: AdminServiceAsyncStub
         self.accounts: ServiceAccounts
         self.authenticator: Authenticator
@@ -83,45 +69,24 @@ class Replica:
     async def principal_of(self, token: str) -> Principal:
         return await self.authenticator.principal_of(Credential(token), None, time.time())
 
-    async def fetch(self, sql: str, *values: Value) -> Sequence[Any]:
-        return await self.database.transact(lambda tx: tx.fetch(sql, *values))
-
-    async def notices(self) -> list[dict[str, Any]]:
-        rows = await self.fetch("SELECT team, body FROM audit WHERE kind = 'notice' ORDER BY at_us, seq")
-        notices = [{"of": team, **orjson.loads(body)} for team, body in rows]
-        return [notice for notice in notices if notice["event"] != "writer_started"]
-
-    async def version(self) -> int:
-        ((version,),) = await self.fetch("SELECT version FROM identity_version")
-        return int(version)
-
 
 @contextlib.asynccontextmanager
 async def account_replica(database: Database, peppers: dict[str, bytes] = PEPPERS) -> AsyncIterator[Replica]:
     """Serves while the context is open."""
+    snapshot = SimpleNamespace(policies=TEAMS, peppers=peppers, pepper_version=max(peppers, key=int, default=""))
     made = Replica(database)
-    committer = Committer(database, DatabaseClock(await database.now_us()), lambda _: None)
-    books = Books(database, committer)
-    cache = TokenCache()
-    made.identities = Identities(books, cache.clear)
-    made.identities.take_over("test", peppers)
-    await made.identities.refresh()
-    made.accounts = ServiceAccounts(lambda: made.identities.accounts)
-    made.accounts.expected = Expected(AUDIENCE, ORGANISATION)
-    made.authenticator = Authenticator(made.identities, made.accounts, SpiffeIds(), cache)
-    snapshot: Any = SimpleNamespace(policies=TEAMS, peppers=peppers, pepper_version=max(peppers, key=int, default=""))
+    async with books_on(database) as books:
+        cache = TokenCache()
+        made.identities = Identities(books, cache.clear)
+        made.identities.take_over("test", peppers)
+        await made.identities.refresh()
+        made.accounts = ServiceAccounts(lambda: made.identities.accounts)
+        made.accounts.expected = Expected(AUDIENCE, ORGANISATION)
+        made.authenticator = Authenticator(made.identities, made.accounts, SpiffeIds(), cache)
+        servicer = ServiceAccountServicer(books, made.identities, made.accounts)
+        async with serving(servicer, snapshot, _operator) as made.stub:
+            yield made
 
-    def open_call(rpc: str, context: Context) -> Call:
-        return Call(rpc, snapshot, 0.0, metadata=context.invocation_metadata() or ())
 
-    auth = auth_by(lambda name: Principal("platform", name, frozenset({name}), "access_key", name))
-    server = grpc.aio.server(interceptors=(Chain((errors(), auth), frozenset({SERVICE.full_name}), open_call),))
-    servicer = ServiceAccountServicer(books, made.identities, made.accounts)
-    add_service(server, SERVICE, with_the_rest(SERVICE, servicer), RpcOptions(5.0))
-    target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    async with grpc.aio.insecure_channel(target) as channel:
-        made.stub = AdminServiceStub(channel)
-        yield made
-    await server.stop(None)
-    await committer.close(5.0)
+def _operator(scope: str) -> Principal:
+    return Principal("platform", scope, frozenset({scope}), "access_key", scope)

@@ -2,14 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import grpc.aio
-import orjson
-
-from cohort.v1 import admin_service_pb2
 from cohort.v1.access_key_pb2 import (
     AccessKey,
     CreateAccessKeyRequest,
@@ -20,25 +16,16 @@ from cohort.v1.access_key_pb2 import (
     RotateAccessKeyRequest,
     RotateAccessKeyResponse,
 )
-from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from service.books.books import Books
-from service.books.clock import DatabaseClock
-from service.books.committer import Committer
-from service.call import Call
-from service.context import Context
 from service.identity.identities import Identities
 from service.identity.principal import Principal
-from service.interceptors.chain import Chain
-from service.rpc import RpcOptions, add_service
 from service.servicers.access_keys import AccessKeyServicer
-from service.storage.database import Database, Value
-from tests.unit.service.stand_ins import auth_by, errors, with_the_rest
+from service.storage.database import Database
+from tests.unit.service.admin_replica import TEAMS, AdminReplica, books_on, serving
 
 if TYPE_CHECKING:
     from cohort.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
 
-SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
-TEAMS = dict.fromkeys(("search", "ads", "platform"))
 PEPPERS = {"2": b"old" * 20, "10": b"new" * 20}
 CALLERS = {
     "operator": Principal("platform", "ada", frozenset({"admin"}), "access_key", "o"),
@@ -51,13 +38,13 @@ OPERATOR, ROTATOR, NARROW, CALLER, NAMESAKE = ([("x-api-key", who)] for who in C
 DAY_S = 86_400
 
 
-class Replica:
+class Replica(AdminReplica):
     """One process of the service, as far as access keys go."""
 
-    def __init__(self, database: Database, books: Books, stub: "AdminServiceAsyncStub") -> None:
-        self.database = database
+    def __init__(self, database: Database, books: Books) -> None:
+        super().__init__(database)
         self.books = books
-        self.stub = stub
+        self.stub: AdminServiceAsyncStub
         self.forged: list[str] = []
         self.identities = Identities(books, lambda: None, self.forged.extend)
         self.identities.take_over("test", PEPPERS)
@@ -97,18 +84,6 @@ class Replica:
     def principal_of(self, access_key: str, now_s: float | None = None) -> Principal:
         return self.identities.access_keys.principal_of(access_key, time.time() if now_s is None else now_s)
 
-    async def fetch(self, sql: str, *values: Value) -> Sequence[Any]:
-        return await self.database.transact(lambda tx: tx.fetch(sql, *values))
-
-    async def notices(self) -> list[dict[str, Any]]:
-        rows = await self.fetch("SELECT team, body FROM audit WHERE kind = 'notice' ORDER BY at_us, seq")
-        notices = [{"of": team, **orjson.loads(body)} for team, body in rows]
-        return [notice for notice in notices if notice["event"] != "writer_started"]
-
-    async def version(self) -> int:
-        ((version,),) = await self.fetch("SELECT version FROM identity_version")
-        return int(version)
-
 
 @contextlib.asynccontextmanager
 async def key_replica(
@@ -117,21 +92,10 @@ async def key_replica(
     """Serves while the context is open."""
     loaded = SimpleNamespace(config=SimpleNamespace(environment="test"))
     current = pepper_version or max(peppers, key=int, default="")
-    snapshot: Any = SimpleNamespace(policies=TEAMS, peppers=peppers, pepper_version=current, loaded=loaded)
-
-    def open_call(rpc: str, context: Context) -> Call:
-        return Call(rpc, snapshot, 0.0, metadata=context.invocation_metadata() or ())
-
-    committer = Committer(database, DatabaseClock(await database.now_us()), lambda _: None)
-    auth = auth_by(CALLERS.__getitem__)
-    server = grpc.aio.server(interceptors=(Chain((errors(), auth), frozenset({SERVICE.full_name}), open_call),))
-    target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    async with grpc.aio.insecure_channel(target) as channel:
-        replica = Replica(database, Books(database, committer), AdminServiceStub(channel))
+    snapshot = SimpleNamespace(policies=TEAMS, peppers=peppers, pepper_version=current, loaded=loaded)
+    async with books_on(database) as books:
+        replica = Replica(database, books)
         await replica.identities.refresh()
-        servicer = AccessKeyServicer(replica.books, replica.identities)
-        add_service(server, SERVICE, with_the_rest(SERVICE, servicer), RpcOptions(5.0))
-        await server.start()
-        yield replica
-    await server.stop(None)
-    await committer.close(5.0)
+        servicer = AccessKeyServicer(books, replica.identities)
+        async with serving(servicer, snapshot, CALLERS.__getitem__) as replica.stub:
+            yield replica

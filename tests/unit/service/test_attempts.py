@@ -29,7 +29,7 @@ from service.books.errors import HoldExceedsLimit
 from service.call import Call
 from service.errors import DeadlineTooShort
 from service.identity.principal import Principal
-from service.paces import Paces
+from service.pacing.rows import Paces
 from service.pricing import load
 from service.pricing.cost import cost_nanos
 from service.quote import quote_of

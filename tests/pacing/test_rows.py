@@ -8,7 +8,7 @@ import pytest
 
 from clients.pacing.errors import PaceLost
 from clients.pacing.row import Asked, Taken
-from service.paces import FAR_US, UNUSED_US, Paces
+from service.pacing.rows import FAR_US, UNUSED_US, Paces
 from service.storage.database import Database
 from service.storage.sqlite import SqliteDatabase
 from tests.databases import Clock, Opener

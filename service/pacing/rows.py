@@ -1,9 +1,13 @@
 """The paces' rows in the database: a stretch of a limit's time is taken by one conditional upsert."""
 
+from typing import TypeVar
+
 from clients.pacing.errors import PaceLost
 from clients.pacing.row import SLOWED_ONCE_IN_US, Asked, Taken, permille_at, slower
 from service.storage.database import Database, Transaction, Work
 from service.storage.errors import LockTimeout, StorageError
+
+T = TypeVar("T")
 
 FAR_US = 600_000_000
 """Nobody takes turns this far ahead: a row that says so is of before the database's clock was set back."""
@@ -82,13 +86,12 @@ class Paces:
             PaceLost: The database does not answer.
         """
 
-        async def act(tx: Transaction) -> Taken:
+        async def act(tx: Transaction) -> None:
             await tx.fetch(_FORGET, UNUSED_US)
-            return Taken(None, 0, 0, 0, 0)
 
         await self._insist(act)
 
-    async def _insist(self, work: Work[Taken]) -> Taken:
+    async def _insist(self, work: Work[T]) -> T:
         locked = ""
         for _ in range(TRIES_MAX):
             try:

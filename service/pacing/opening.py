@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from clients.pacing.errors import PaceLost
 from clients.pacing.pacer import Pacer, Told
 from service.bookkeeping import Bookkeeping
-from service.paces import Paces
+from service.pacing.rows import Paces
 
 
 @contextlib.asynccontextmanager
