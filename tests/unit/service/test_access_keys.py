@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import re
 
@@ -152,3 +153,54 @@ def test_a_record_under_a_pepper_that_the_config_does_not_have_gives_no_access_w
     assert (
         why_refused(AccessKeys("prod", {"1": PEPPER}, [forged]), access_key) == f"wrong secret for access key {key_id}"
     )
+
+
+def test_each_of_many_keys_is_found() -> None:
+    created = [create("prod") for _ in range(1_000)]
+    principals = [Principal("search", key_id, frozenset({"chat"}), "access_key", key_id) for key_id, _ in created]
+    keys = AccessKeys(
+        "prod",
+        {"1": PEPPER},
+        [
+            AccessKeyRecord(key_id, digest_of(access_key, PEPPER), "1", principal, NOW_S + 1)
+            for (key_id, access_key), principal in zip(created, principals, strict=True)
+        ],
+    )
+
+    assert [keys.principal_of(access_key, NOW_S) for _, access_key in created] == principals
+
+
+class CountedId(str):
+    """An id that counts how often it is compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedId.compared += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
+def test_an_unknown_id_is_compared_as_often_as_a_known_one(count: int) -> None:
+    created = [create("prod") for _ in range(count)]
+    keys = AccessKeys(
+        "prod",
+        {"1": PEPPER},
+        [
+            AccessKeyRecord(CountedId(key_id), digest_of(access_key, PEPPER), "1", PRINCIPAL, NOW_S + 1)
+            for key_id, access_key in created
+        ],
+    )
+
+    def compared(access_key: str) -> int:
+        CountedId.compared = 0
+        with contextlib.suppress(CredentialRefused):
+            keys.principal_of(access_key, NOW_S)
+        return CountedId.compared
+
+    known = {compared(access_key) for _, access_key in created}
+    unknown = {compared(create("prod")[1]) for _ in range(50)}
+
+    assert len(known | unknown) == 1
