@@ -17,7 +17,7 @@ class VaultConfig(Section):
     address: StoreUrl
     mount: str = Field(default="secret", pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$")
     """Where its KV engine of version 2 is."""
-    namespace: str | None = Field(default=None, min_length=1, max_length=256)
+    namespace: str | None = Field(default=None, max_length=256, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?$")
     """Of an enterprise's Vault, or of OpenBao."""
     ca_file: Path | None = None
     """PEM of who signed its certificate; absent = the public authorities."""
@@ -30,7 +30,7 @@ class VaultConfig(Section):
     """For `approle`; no secret."""
     secret_id: Reference | None = None
     """Where the role's secret id is kept, for `approle`."""
-    role: str | None = Field(default=None, min_length=1, max_length=256)
+    role: str | None = Field(default=None, max_length=256, pattern=r"^[A-Za-z0-9_.-]+$")
     """For `kubernetes`."""
     jwt_file: Path = KUBERNETES_JWT_FILE
     """The pod's service account, for `kubernetes`."""

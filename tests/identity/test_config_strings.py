@@ -21,8 +21,8 @@ COMPARED = {
     "identity.issuers.*.scopes.<name>",
 }
 """With what tokens say, and no more."""
-SENT = {"identity.issuers.*.client_id"}
-"""To the issuer that gave it, encoded."""
+SENT = {"identity.issuers.*.client_id", "secrets.vault.role_id"}
+"""To whoever gave it, encoded."""
 PACED = {f"cohere.pacing.{kind}.chat_requests_per_minute_by_model.<name>" for kind in ("production", "trial")}
 """Compared with the model of a call, and no more."""
 PRICED = {"teams.*.models.*", "identity.spiffe_ids.*.models.*"}

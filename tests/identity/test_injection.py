@@ -34,6 +34,7 @@ HARMLESS = {
     ("PERMISSION_DENIED", "MODEL_NOT_ALLOWED"),
     ("FAILED_PRECONDITION", "CREDENTIAL_NOT_ACTIVE"),  # one spare key is rotated, under every name
     ("ALREADY_EXISTS", "REQUEST_ID_REUSED"),
+    ("FAILED_PRECONDITION", "KEY_SOURCE_READ_ONLY"),  # the team's key is not Cohort's to keep
 }
 RETRIES, RETRY_S = 3, 1.0
 REFUSED = ("UNAUTHENTICATED", "CREDENTIAL_REJECTED")
