@@ -78,6 +78,4 @@ async def test_credentials_without_number_leave_few_lines_and_records_and_no_new
     assert len(single) + sum(line["counts"]["CREDENTIAL_REJECTED"] for line in told) == ROUNDS * KINDS
     assert usage == {"CREDENTIAL_REJECTED": ROUNDS * KINDS}
     # Of whoever is known each refusal has its line.
-    assert [line["reason"] for line in lines if line.get("team") == TEAM and "method" in line] == [
-        "SCOPE_MISSING"
-    ] * 2
+    assert [line["reason"] for line in lines if line.get("team") == TEAM and "method" in line] == ["SCOPE_MISSING"] * 2
