@@ -24,6 +24,8 @@ from service.authentication import Authentication, authentication
 from service.bookkeeping import Bookkeeping, bookkeeping, checkpointer_of, last_prices
 from service.books.alerts import Alerts
 from service.call import Call
+from service.cohere_keys.opening import key_rotation
+from service.cohere_keys.watch import watching_keys
 from service.config import Config, LoadedConfig
 from service.context import Context
 from service.drain import Drain
@@ -35,8 +37,6 @@ from service.interceptors.auth import AuthInterceptor
 from service.interceptors.chain import Chain, Interceptor, OpenCall
 from service.interceptors.error import ErrorInterceptor
 from service.interceptors.telemetry import TelemetryInterceptor
-from service.key_rotation import key_rotation
-from service.key_watch import watching_keys
 from service.limiting import limiting
 from service.pacing.opening import pacing
 from service.reload import Reloader

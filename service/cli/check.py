@@ -18,8 +18,8 @@ from service.cli.check_keys import show_keys
 from service.cli.commands import NOT_STARTED, CommandFailed
 from service.cli.configs import add_config, problems_told
 from service.cli.table import table
+from service.cohere_keys.sources import KeySources
 from service.config import ConfigError, LoadedConfig
-from service.key_sources import KeySources
 from service.money import usd_of
 from service.snapshot import Snapshot, snapshot_of
 

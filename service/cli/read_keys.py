@@ -10,9 +10,9 @@ from clients.secrets.key_source import KeySource, Secret
 from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
+from service.cohere_keys.opening import envelopes_of
+from service.cohere_keys.sources import Held, KeySources
 from service.config import LoadedConfig
-from service.key_rotation import envelopes_of
-from service.key_sources import Held, KeySources
 from service.rotation.held_keys import KIND, REFERENCE, HeldKeys
 from service.storage.errors import StorageError
 from service.storage.opening import open_database

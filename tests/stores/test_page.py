@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from service import config
-from service.key_sources import KeySources
+from service.cohere_keys.sources import KeySources
 from tests.books_lines import books_lines
 from tests.e2e.processes import ROOT
 from tests.stores.bao import BINARY, ROOT_TOKEN, bao_server

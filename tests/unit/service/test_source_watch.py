@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from clients.errors import SecretMissing, SourceUnavailable
 from clients.secrets.key_source import Secret
-from service import source_watch
 from service.books.alerts import Alerts
-from service.source_watch import SourceWatch
+from service.cohere_keys import source_watch
+from service.cohere_keys.source_watch import SourceWatch
 from service.telemetry.metrics import Metrics
 from tests.simulation.simulated_time import SimulatedLoop
 

@@ -18,9 +18,9 @@ from clients.key_ring import KeyRing
 from clients.key_verdict import KeyState, KeyVerdict
 from clients.slot import Slot
 from clients.teams import TeamClient
-from service import key_watch, team_key_watch
 from service.books.alerts import Alerts
-from service.key_watch import KeyWatch
+from service.cohere_keys import team_watch, watch
+from service.cohere_keys.watch import KeyWatch
 from service.telemetry.metrics import Metrics
 from tests.e2e.requests import until
 
@@ -101,8 +101,8 @@ async def watching(*teams: str, check_s: float = 3600.0) -> AsyncIterator[Scene]
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_watch, "TICK_S", 0.01)
-    monkeypatch.setattr(team_key_watch, "HEAL_S", 0.02)
+    monkeypatch.setattr(watch, "TICK_S", 0.01)
+    monkeypatch.setattr(team_watch, "HEAL_S", 0.02)
 
 
 async def test_a_good_key_is_asked_about_on_schedule() -> None:

@@ -10,9 +10,9 @@ from clients.key_check import KeyChecker
 from clients.key_verdict import KeyState, KeyVerdict
 from clients.teams import TeamClient
 from service.books.alerts import Alerts
+from service.cohere_keys.team_watch import Survived, TeamKeyWatch
 from service.config import ConfigError
 from service.config.sections import CohereConfig
-from service.team_key_watch import Survived, TeamKeyWatch
 from service.telemetry.metrics import Metrics
 
 START_TIMEOUT_S = 10.0

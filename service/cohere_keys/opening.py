@@ -14,9 +14,10 @@ from service.audit_keys import hmac_key_of
 from service.books.alerts import Alerts
 from service.books.books import Books
 from service.books.errors import BooksError, BooksUnavailable
+from service.cohere_keys.source_watch import Counts, SourceWatch
+from service.cohere_keys.sources import KeySources
 from service.config import ConfigError, LoadedConfig
 from service.identity.base62 import random_base62
-from service.key_sources import KeySources
 from service.rotation.carrying import Carrier
 from service.rotation.checking import CheckedByCohere
 from service.rotation.fingerprint import Fingerprints
@@ -28,7 +29,6 @@ from service.rotation.replica import Replica
 from service.rotation.rotations import Rotations
 from service.rotation.team_keys import TeamKeys
 from service.snapshot import Snapshot
-from service.source_watch import Counts, SourceWatch
 
 _NAME_DIGITS = 12
 

@@ -12,8 +12,8 @@ from clients.errors import SecretMissing
 from clients.secrets.key_source import KeySource, Secret
 from service import config
 from service.cli.check import checked
+from service.cohere_keys.sources import KeySources
 from service.config import ConfigError, LoadedConfig
-from service.key_sources import KeySources
 from tests.unit.cli.configs import write_config
 
 EVERY = Path(__file__).parents[1] / "config" / "fixtures" / "working_every_source.toml"
