@@ -215,7 +215,8 @@ class Refused(CohortError):
             )
         if self._retry_after_s is not None:
             delay = duration_pb2.Duration()
-            delay.FromMilliseconds(math.ceil(self._retry_after_s * 1000))  # who comes a millisecond early is refused
+            # Who comes a millisecond early is refused; a float of whole milliseconds may be a little above them.
+            delay.FromMilliseconds(math.ceil(round(self._retry_after_s * 1000, 3)))
             details.append(error_details_pb2.RetryInfo(retry_delay=delay))
         if self._quota_subject is not None:
             details.append(

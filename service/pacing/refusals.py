@@ -34,5 +34,4 @@ def _busy(error: UpstreamBusy) -> Refused:
         f"and the turn of this call comes in {error.wait_ms / 1000:g} s, too late for its deadline"
     )
     reason = reasons.ERROR_REASON_UPSTREAM_BUSY
-    # Half a millisecond more: what is told in milliseconds is cut.
-    return Refused(reason, message, metadata, retry_after_s=(error.wait_ms + 0.5) / 1000)
+    return Refused(reason, message, metadata, retry_after_s=error.wait_ms / 1000)
