@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import grpc.aio
 import orjson
 
 from clients.sandbox import Fault, Sandbox
+from clients.sandbox.keys import Key
 from clients.sandbox.request_log import SeenRequest
 from cohort.v1.admin_service_pb2_grpc import AdminServiceStub
 from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
@@ -135,6 +136,7 @@ async def cohort(
     team: str = "",
     limits: str = "",
     cohere_key: str | None = "sandbox-production",
+    taken: Iterable[Key] = (),
     reference: str = "",
     base_url: str | None = None,
     models: str = orjson.dumps(MODELS).decode(),
@@ -155,6 +157,7 @@ async def cohort(
         team: More lines of [teams.demo].
         limits: Lines of [teams.demo.limits].
         cohere_key: The demo team's Cohere key; None leaves its file out.
+        taken: What the sandbox takes beside its own keys, from before the start.
         reference: Where it is kept, if not in that file.
         base_url: Another Cohere than the sandbox.
         models: The demo team's models, a TOML array.
@@ -168,6 +171,7 @@ async def cohort(
     if "drain_seconds" not in server:
         server = f"drain_seconds = 5\n{server}"
     sandbox = Sandbox()
+    sandbox.state.keys.add(taken)
     async with sandbox.serve() as url:
         access_key, key_lines = access_key_lines("demo", "tests", ["chat", "embed", "rerank"])
         narrow_key, narrow_lines = access_key_lines("demo", "narrow", ["usage:read"])

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc.aio
 import orjson
@@ -47,7 +47,7 @@ def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Serving:
     database = "sqlite:cohort.db" if engine == "sqlite" else request.getfixturevalue("postgres_url")
 
     @contextlib.asynccontextmanager
-    async def serve(**terms: str) -> AsyncIterator[list[Cohort]]:
+    async def serve(**terms: Any) -> AsyncIterator[list[Cohort]]:
         async with contextlib.AsyncExitStack() as stack:
             services: list[Cohort] = []
             for number in range(3 if replicas else 1):

@@ -24,9 +24,13 @@ HEALED_S = 5.0
 OLD, NEW = "old0" * 10, "new1" * 10
 
 
+def at_cohere(*values: str) -> list[Key]:
+    return [Key(f"key {value[:4]}", value, "sandbox-organization") for value in values]
+
+
 def keys_at_cohere(service: Cohort, *values: str) -> None:
     """These alone are good from now on, beside those that every sandbox has."""
-    service.sandbox.state.keys.replace([Key(f"key {value[:4]}", value, "sandbox-organization") for value in values])
+    service.sandbox.state.keys.replace(at_cohere(*values))
 
 
 def put(service: Cohort, value: str) -> None:
@@ -36,8 +40,7 @@ def put(service: Cohort, value: str) -> None:
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Cohort]:
     """Its team has one version, `OLD`, which Cohere takes."""
-    async with cohort(tmp_path, cohere_key=OLD) as running:
-        keys_at_cohere(running, OLD)
+    async with cohort(tmp_path, cohere_key=OLD, taken=at_cohere(OLD)) as running:
         await healed_after_s(running)
         running.sandbox.state.requests.clear()
         running.log.seek(0)

@@ -110,15 +110,14 @@ class KeyHistoryMachine(RuleBasedStateMachine):
         by=st.sampled_from([machine.AUTOMATIC, "platform/ada"]),
     )
     def stage(self, value: bytes, overlap_us: int, holder: str, by: str) -> None:
-        self.ids += 1
-        asked = Asked(f"rotation{self.ids}", by, overlap_us, holder, request_id=f"request{self.ids}")
+        rotation_id = self._new_id()
+        asked = Asked(rotation_id, by, overlap_us, holder, request_id=f"request of {rotation_id}")
         self._step("stage", Found(value, "env:KEY"), asked)
 
     @precondition(lambda self: len(self.rotations) % 3 == 1)
     @rule(holder=st.sampled_from(HOLDERS))
     def refuse(self, holder: str) -> None:
-        self.ids += 1
-        asked = Asked(f"rotation{self.ids}", "platform/ada", 0, holder)
+        asked = Asked(self._new_id(), "platform/ada", 0, holder)
         self._step("refuse", asked, Cause.KEY_NOT_SET, "env:KEY: not set")
 
     @precondition(lambda self: self.rotations)
@@ -211,6 +210,11 @@ class KeyHistoryMachine(RuleBasedStateMachine):
             if rotation.state in {State.FAILED, State.ROLLED_BACK}:
                 assert rotation.cause is not None
                 assert version is None or version.state is rotation.state
+
+    def _new_id(self) -> str:
+        """In the order of the rotations: those that begin in the same microsecond are in the order of their ids."""
+        self.ids += 1
+        return f"rotation{self.ids:04}"
 
     def _rotation(self, number: int) -> str:
         return list(self.rotations)[-1 - number % len(self.rotations)]

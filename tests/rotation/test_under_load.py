@@ -15,7 +15,6 @@ from cohort.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from cohort.v1.rotate_key_pb2 import RotateKeyRequest, RotateKeyResponse
 from tests.books_lines import books_lines
 from tests.e2e.cohort_service import Cohort, cohort
-from tests.e2e.requests import chat
 from tests.rotation.steady import steady
 from tests.torture.fleet import Fleet, Replica
 
@@ -23,27 +22,18 @@ OLD, NEW = "canary-" + "old" * 11, "canary-" + "new" * 11
 LEASE_AND_A_LOOK_S = 20.0
 
 
+def at_cohere(*values: str) -> list[Key]:
+    return [Key(value[7:10], value, "our-organization") for value in values]
+
+
 def accept(service: Cohort, *values: str) -> None:
-    service.sandbox.state.keys.replace(Key(value[7:10], value, "our-organization") for value in values)
+    service.sandbox.state.keys.replace(at_cohere(*values))
 
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Cohort]:
-    (tmp_path / "demo.key").write_text(OLD)
-    async with cohort(tmp_path, cohere_key=OLD, budget_usd="1000000") as running:
-        accept(running, OLD)
-        async with asyncio.timeout(10):
-            while not await taken(running):  # the sandbox has learnt it after the start's check
-                await asyncio.sleep(0.1)
+    async with cohort(tmp_path, cohere_key=OLD, taken=at_cohere(OLD), budget_usd="1000000") as running:
         yield running
-
-
-async def taken(service: Cohort) -> bool:
-    try:
-        await service.stub.Chat(chat(max_tokens=8), metadata=service.credentials)
-    except grpc.aio.AioRpcError:
-        return False
-    return True
 
 
 async def rotated_under_load(service: Cohort, per_second: float, phase_s: float) -> None:
