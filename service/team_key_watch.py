@@ -58,7 +58,8 @@ class TeamKeyWatch:
         self._hurry = hurry
         self._renewing = False
         self._said: tuple[object, ...] = ()
-        self._alerted: int | None = None
+        self._alerted: set[tuple[int, str]] = set()
+        """Versions that were told to be refused, and for which endpoint alone."""
         client.keys.listener = self
 
     @property
@@ -110,7 +111,7 @@ class TeamKeyWatch:
 
     def taken_again(self, version: int) -> None:
         """Cohere has taken a call again, or found the key good."""
-        self._alerted = None
+        self._alerted.clear()
         _log.info("cohere key taken again", team=self._team, key_version=version)
 
     def survived(self, refused: int, survivor: int) -> None:
@@ -124,7 +125,7 @@ class TeamKeyWatch:
 
     def _say(self, verdict: KeyVerdict, version: int) -> None:
         if verdict.state is KeyState.GOOD:
-            self._alerted = None
+            self._alerted.clear()
         elif verdict.cause is not None and (self._keys.in_use is None or self._keys.refusal is not None):
             self._alert(version, verdict.cause, "")
         said = (version, verdict.state, verdict.cause)
@@ -140,6 +141,6 @@ class TeamKeyWatch:
             _log.warning(f"cohere key {what}", team=self._team, key_version=version, **why)
 
     def _alert(self, version: int, refusal: str, endpoint: str) -> None:
-        if self._alerted != version:
-            self._alerted = version
+        if (version, endpoint) not in self._alerted:
+            self._alerted.add((version, endpoint))
             self._alerts.key_refused(self._team, version, refusal, endpoint)
