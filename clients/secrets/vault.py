@@ -62,6 +62,7 @@ class Vault:
             "url": address,
             "token": "",  # not what VAULT_TOKEN or a file in the home says
             "namespace": namespace,
+            "cert": (),  # nor a client's certificate that VAULT_CLIENT_CERT names
             "verify": str(ca_file) if ca_file else True,
             "timeout": (CONNECT_S_MAX, READ_S_MAX),
             "allow_redirects": False,  # it would carry the token to another host
@@ -130,6 +131,8 @@ class Vault:
         client = self._made_client()  # what is under way with the old token is not disturbed
         try:
             lease = self._login(client)
+        except hvac.exceptions.InvalidPath:  # it is not the secret that is missing
+            raise LoginRefused("no such way in: see secrets.vault.namespace and auth_mount") from None
         finally:
             client.session.close()
         self._client.token = client.token
