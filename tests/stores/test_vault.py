@@ -205,7 +205,7 @@ async def test_a_namespace_has_keys_of_its_own(scene: Scene) -> None:
 
 @pytest.mark.parametrize("way", ["token", "approle"])
 async def test_a_namespace_that_there_is_not_is_no_missing_secret(scene: Scene, way: str) -> None:
-    logins = {
+    logins: dict[str, Login] = {
         "token": TokenLogin(EnvSource("TOKEN", {"TOKEN": str(scene.bao.root.token)})),
         "approle": AppRoleLogin(scene.shelf.role_id, FileSource(scene.shelf.secret_id_file), "approle"),
     }
