@@ -148,7 +148,7 @@ class Rotations:
                         return
                 case News.NONE:
                     self._tell_if_refused(keys, found)
-            keys.read_before = found.fingerprint
+            keys.looked_at(found.fingerprint)
         under_way = machine.there_already(keys.history, found.fingerprint)
         if under_way is not None:
             await self._seen_through(keys, under_way)
