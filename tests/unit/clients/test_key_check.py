@@ -176,6 +176,35 @@ async def test_a_list_of_models_that_cannot_be_had_leaves_a_good_key_good(
     assert not any((verdict.models or {}).values())
 
 
+@pytest.mark.parametrize("how", ["silent", "cut off"])
+async def test_a_list_of_models_that_does_not_come_leaves_a_good_key_good(how: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/v1/check-api-key":
+            return web.json_response({"valid": True, "organization_id": "o"})
+        if how == "silent":
+            await asyncio.Event().wait()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    quick = KeyChecker(timeout_s=1.0)
+    async with upstream(answer) as url:
+        verdict = await quick.check(Secret(GOOD), url)
+    quick.close()
+
+    assert (verdict.state, verdict.organization_id, verdict.models) == (KeyState.GOOD, "o", None)
+    assert "but does not list its models" in verdict.message
+
+
+@pytest.mark.parametrize(("status", "advice"), [(429, "again"), (503, "again"), (301, "base_url"), (400, "base_url")])
+async def test_an_address_is_to_be_looked_at_only_where_it_may_be_wrong(
+    checker: KeyChecker, sandbox: tuple[Sandbox, URL], status: int, advice: str
+) -> None:
+    sandbox[0].state.faults.add([Fault.model_validate({"status": status})])
+
+    assert advice in (await checker.check(Secret(GOOD), sandbox[1])).advice
+
+
 async def test_pages_are_followed_to_their_end_and_no_further(checker: KeyChecker) -> None:
     asked = []
 
