@@ -72,9 +72,9 @@ _TOO_MANY, _AT_FAULT = 429, 500
 _RENEW = "make a new key in Cohere's dashboard (API keys), put it into the source, and revoke the old one"
 
 
-def not_set(problem: str) -> KeyVerdict:
+def not_set(problem: str, advice: str = "put the team's Cohere key into its source") -> KeyVerdict:
     """There is no value to check."""
-    return KeyVerdict(KeyState.REFUSED, KeyCause.NOT_SET, problem, "put the team's Cohere key into its source")
+    return KeyVerdict(KeyState.REFUSED, KeyCause.NOT_SET, problem, advice)
 
 
 def of_flaw(flaw: Flaw) -> KeyVerdict:

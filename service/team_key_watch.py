@@ -16,6 +16,7 @@ from service.telemetry.metrics import Metrics
 HEAL_S = 2.0
 """Between two looks at a key that is refused or missing; source and Cohere are both asked."""
 LOOK_TIMEOUT_S = 15.0
+_NO_KEY = "see that its source can be read and holds a good key of the team's"
 
 Survived = Callable[[str, int, int], object]
 """Told of a team, its current version, which Cohere refuses, and the previous one, which it takes."""
@@ -85,7 +86,7 @@ class TeamKeyWatch:
         """Asks Cohere about the current version."""
         key, begun_s = self._keys.in_use, self._keys.now_s()
         if key is None:
-            verdict = key_verdict.not_set(self._keys.problem)
+            verdict = key_verdict.not_set(self._keys.problem, _NO_KEY)
         else:
             verdict = await self._checker.check(key, self.client.base_url)
             if verdict.state is KeyState.GOOD or verdict.refusal is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -120,11 +121,16 @@ async def test_calls_go_on_for_an_hour_without_the_store_though_its_token_ends_m
         finally:
             reads += 1
 
+    async def a_minute_later() -> None:
+        before = reads
+        clock.ahead_s += 60
+        await until(lambda: reads > before)
+
     monkeypatch.setattr(VaultKeySource, "read", counted)
     for wait in ("CONNECT_S_MAX", "READ_S_MAX"):  # as long as the store is away, every minute takes that long
         monkeypatch.setattr(vault, wait, 0.2)
     monkeypatch.setattr(asyncio.get_running_loop(), "time", clock)
-    monkeypatch.setitem(Vault.__init__.__kwdefaults__, "clock", clock)
+    monkeypatch.setattr(Vault, "__init__", functools.partialmethod(Vault.__init__, clock=clock))
     with bao_server(tmp_path, tls=True) as bao:
         shelf = BaoShelf(bao, tmp_path)
         await shelf.put(OLD.secret)
@@ -134,9 +140,7 @@ async def test_calls_go_on_for_an_hour_without_the_store_though_its_token_ends_m
             shelf.end_logins()
             bao.process.send_signal(signal.SIGSTOP)
             for _ in range(60):
-                before = reads
-                clock.ahead_s += 60
-                await until(lambda before=before: reads > before)
+                await a_minute_later()
                 for _ in range(3):
                     await service.stub.Chat(chat(), metadata=credentials)
             assert alerts(service) == ["key_source_unavailable"]
@@ -145,9 +149,7 @@ async def test_calls_go_on_for_an_hour_without_the_store_though_its_token_ends_m
             bao.process.send_signal(signal.SIGCONT)
             await shelf.put(NEW.secret)
             while in_use(service) == [1]:
-                before = reads
-                clock.ahead_s += 60
-                await until(lambda before=before: reads > before)
+                await a_minute_later()
             await service.stub.Chat(chat(), metadata=credentials)
 
         assert alerts(service) == ["key_source_unavailable", "key_source_back"]
