@@ -1,11 +1,9 @@
 """`vault:PATH#FIELD`: a key in HashiCorp Vault or OpenBao, in a KV engine of version 2, through hvac in threads."""
 
-import asyncio
 import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +22,10 @@ from clients.secrets.asking import (
     unreachable,
     version_of,
 )
+from clients.secrets.bounded_answers import BoundedAnswers
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
+from clients.secrets.threads import Threads
 from clients.secrets.vault_login import Lease, Login, LoginRefused, lease_of
 
 THREADS_MAX = 4
@@ -68,7 +68,7 @@ class Vault:
             "allow_redirects": False,  # it would carry the token to another host
         }
         self._client = self._made_client()
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="vault")
+        self._threads = Threads("vault", THREADS_MAX)
         self._logging_in = threading.Lock()
         self._renewal_s = -math.inf
         self._renewable = False
@@ -80,17 +80,18 @@ class Vault:
             SecretMissing: There is nothing.
             SourceUnavailable: Vault cannot be reached, or refuses.
         """
-        loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._threads, self._asked, question)
+        answer = self._threads.run(lambda: self._asked(question))
         return await asked(reference, answer, lambda error: self._explained(reference, error))
 
     async def close(self) -> None:
         """Lets go of its connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._client.session.close()
 
     def _made_client(self) -> hvac.Client:
         client = hvac.Client(**self._options)
+        client.session.mount("https://", BoundedAnswers())
+        client.session.mount("http://", BoundedAnswers())
         client.session.trust_env = False  # neither a proxy nor what a .netrc says goes along
         return client
 
