@@ -1,7 +1,6 @@
 """A reference such as `env:CO_API_KEY` or `file:/run/secrets/cohere` → where the secret is read from."""
 
 import errno
-import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,15 +109,10 @@ def text_of(path: Path) -> str:
     Raises:
         OSError: It cannot be read, or is a pipe, a socket or a device.
     """
-    with open(path, "rb", opener=_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe that nobody writes to would keep a thread for ever
+        raise OSError(errno.EINVAL, "not a regular file")
+    with path.open("rb") as file:
         return file.read(SECRET_BYTES_MAX + 1).decode("latin-1")
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Opens a file without waiting: a pipe that nobody writes to would keep a thread for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def without_line_end(text: str) -> str:

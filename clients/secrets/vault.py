@@ -22,7 +22,7 @@ from clients.secrets.asking import (
     unreachable,
     version_of,
 )
-from clients.secrets.bounded_answers import BoundedAnswers
+from clients.secrets.bounded_answers import bounded
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
 from clients.secrets.threads import Threads
@@ -90,8 +90,7 @@ class Vault:
 
     def _made_client(self) -> hvac.Client:
         client = hvac.Client(**self._options)
-        client.session.mount("https://", BoundedAnswers())
-        client.session.mount("http://", BoundedAnswers())
+        client.session.hooks["response"].append(bounded)
         client.session.trust_env = False  # neither a proxy nor what a .netrc says goes along
         return client
 

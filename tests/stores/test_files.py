@@ -40,6 +40,6 @@ async def test_a_folder_a_device_and_a_socket_are_no_keys(tmp_path: Path) -> Non
     (tmp_path / "device").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
-        for name, reason in (("folder", "Is a directory"), ("device", "not a regular file"), ("socket", "No such")):
-            with pytest.raises(SourceUnavailable, match=rf"^file:{name}: {reason}"):
+        for name in ("folder", "device", "socket"):
+            with pytest.raises(SourceUnavailable, match=rf"^file:{name}: not a regular file$"):
                 await source_at(tmp_path / name).read()

@@ -193,16 +193,6 @@ async def test_a_list_of_models_that_does_not_come_leaves_a_good_key_good(how: s
     quick.close()
 
     assert (verdict.state, verdict.organization_id, verdict.models) == (KeyState.GOOD, "o", None)
-    assert "but does not list its models" in verdict.message
-
-
-@pytest.mark.parametrize(("status", "advice"), [(429, "again"), (503, "again"), (301, "base_url"), (400, "base_url")])
-async def test_an_address_is_to_be_looked_at_only_where_it_may_be_wrong(
-    checker: KeyChecker, sandbox: tuple[Sandbox, URL], status: int, advice: str
-) -> None:
-    sandbox[0].state.faults.add([Fault.model_validate({"status": status})])
-
-    assert advice in (await checker.check(Secret(GOOD), sandbox[1])).advice
 
 
 async def test_pages_are_followed_to_their_end_and_no_further(checker: KeyChecker) -> None:
