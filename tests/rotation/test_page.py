@@ -32,7 +32,7 @@ KEYS = {name: f"canary-{name}-" + "k" * 28 for name in ("one", "two", "three", "
 _BUDGET = r"BUDGET +LIMIT.*\n(search|research) .*\n"
 _ROTATION = r"TEAM +ROTATION +STATE +CURRENT +PREVIOUS +KEPT UNTIL\n"
 PRINTED = {
-    "cohort teams show": rf"{_BUDGET}\nTEAM +ENDPOINTS.*\nsearch .* available\n(.*\n)+",
+    "cohort teams show": rf"{_BUDGET}\nTEAM +WAITING.*\nsearch .*\n\nTEAM +ENDPOINTS.*\nsearch .* available\n(.*\n)+",
     "cohort audit list --team search --kind notice": r"TIME.*\n(.* cohere_key_.*\n|.*\n)+",
     "cohort audit list --team search --kind intent": r'(\{.*"cohere_key_version.*\}\n)+',
     "cohort rotate search --validate-only": rf"{_ROTATION}search +- +verified \(nothing was changed\) .*\n",
