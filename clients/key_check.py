@@ -26,6 +26,8 @@ CHECK_TIMEOUT_S = 5.0
 CHECKS_MAX = 8
 """Checks under way at once."""
 _PAGE_MODELS, _PAGES_MAX = 1000, 20
+_MODELS_SHARE = 0.9
+"""Of the time for a check, until when the list of models may come."""
 _TEXT_CHARS_MAX = 200
 _ENDPOINTS = ("chat", "embed", "rerank")
 _TRIAL_HEADERS = ("x-trial-endpoint-call-limit", "x-endpoint-monthly-call-limit")
@@ -77,6 +79,7 @@ async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None)
     from cohere.core.api_error import ApiError  # noqa: PLC0415
     from cohere.core.client_wrapper import AsyncClientWrapper  # noqa: PLC0415
 
+    models_until_s = asyncio.get_running_loop().time() + timeout_s * _MODELS_SHARE
     try:
         async with (
             asyncio.timeout(timeout_s),
@@ -93,6 +96,7 @@ async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None)
                 ),
                 value,
                 flaw,
+                models_until_s,
             )
     # Of an error only its kind and status are told: it holds the answer, which may quote the key, and the request.
     except ApiError as error:
@@ -103,7 +107,7 @@ async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None)
         return key_verdict.not_asked(f"Cohere could not be asked: {type(error).__name__}")
 
 
-async def _verdict(client: "AsyncClientWrapper", value: str, flaw: Flaw | None) -> KeyVerdict:
+async def _verdict(client: "AsyncClientWrapper", value: str, flaw: Flaw | None, models_until_s: float) -> KeyVerdict:
     from cohere.raw_base_client import AsyncRawBaseCohere  # noqa: PLC0415
 
     answer = await AsyncRawBaseCohere(client_wrapper=client).check_api_key()
@@ -120,7 +124,11 @@ async def _verdict(client: "AsyncClientWrapper", value: str, flaw: Flaw | None) 
         owner_id=_text(answer.data.owner_id, value),
         trial=_is_trial(answer.headers),
     )
-    return await _with_models(client, verdict, value)
+    try:
+        async with asyncio.timeout_at(models_until_s):
+            return await _with_models(client, verdict, value)
+    except Exception as error:  # what was said of the key holds: else a list that is late kept a breaker open
+        return replace(verdict, message=f"{verdict.message}, but does not list its models ({type(error).__name__})")
 
 
 async def _with_models(client: "AsyncClientWrapper", verdict: KeyVerdict, value: str) -> KeyVerdict:

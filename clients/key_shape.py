@@ -62,6 +62,7 @@ VENDORS = (
     Vendor("github_pat_", "a GitHub token"),
     Vendor("glpat-", "a GitLab token"),
     Vendor("hvs.", "a Vault token"),
+    Vendor("xoxb-", "a Slack token"),
     Vendor("cohort_", "an access key of Cohort's, which is for its callers"),
 )
 """No two of them fit one value."""
@@ -69,6 +70,7 @@ VENDORS = (
 _Finding: TypeAlias = tuple[FlawKind, str, str]
 _QUOTES = "\"'`“”‘’«»"  # noqa: RUF001 (as word processors write them)
 _REFERENCE = re.compile(r"(env|file|vault|aws-sm|gcp-sm|azure-kv|held):|\$\{?[A-Za-z_]|arn:aws|https?://", re.ASCII)
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 _ASSIGNMENT = re.compile(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*[^=\s]", re.ASCII)
 
 
@@ -120,6 +122,10 @@ def _instead(bare: str) -> Iterator[_Finding]:
         yield FlawKind.JSON, "is JSON, not a key alone", "store the key alone, or name the field that holds it"
     elif _ASSIGNMENT.match(bare):
         yield FlawKind.ASSIGNMENT, "is NAME=VALUE, not a key alone", "put only what stands behind the = there"
+    if _JWT.fullmatch(bare):
+        advice = "put a Cohere key there; what is mounted there may be the token of a service account"
+        yield FlawKind.OTHER_VENDOR, "looks like a JWT", advice
+        return
     for vendor in VENDORS:
         if bare.startswith(vendor.prefix) and vendor.chars in {None, len(bare)}:
             yield (

@@ -68,12 +68,13 @@ _REFUSALS = {
     KeyCause.REJECTED: Refusal.REJECTED,
     KeyCause.UNPAID: Refusal.UNPAID,
 }
+_TOO_MANY, _AT_FAULT = 429, 500
 _RENEW = "make a new key in Cohere's dashboard (API keys), put it into the source, and revoke the old one"
 
 
-def not_set(problem: str) -> KeyVerdict:
+def not_set(problem: str, advice: str = "put the team's Cohere key into its source") -> KeyVerdict:
     """There is no value to check."""
-    return KeyVerdict(KeyState.REFUSED, KeyCause.NOT_SET, problem, "put the team's Cohere key into its source")
+    return KeyVerdict(KeyState.REFUSED, KeyCause.NOT_SET, problem, advice)
 
 
 def of_flaw(flaw: Flaw) -> KeyVerdict:
@@ -107,6 +108,8 @@ def of_status(status: int, flaw: Flaw | None) -> KeyVerdict:
             return KeyVerdict(KeyState.REFUSED, KeyCause.FORBIDDEN, message, advice)
         case 404:
             return not_asked(told, "this Cohere has no check of keys: its first calls will tell")
+        case _ if status == _TOO_MANY or status >= _AT_FAULT:
+            return not_asked(told, "nothing for now: it says nothing of the key; check again in a while")
         case _:
             return not_asked(told)
 

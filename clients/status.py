@@ -87,7 +87,7 @@ def refusal_of_key(status: int) -> UpstreamError:
 
 def key_missing() -> UpstreamError:
     """What a call gets whose team has no Cohere key."""
-    message = "This team has no Cohere key: its source holds none"
+    message = "This team has no Cohere key: its source holds none that can be used, or cannot be read"
     return UpstreamError(reasons.ERROR_REASON_COHERE_KEY_MISSING, message, billing=Billing.NONE)
 
 

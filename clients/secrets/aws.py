@@ -3,9 +3,7 @@
 Always by its staging label: what is asked for without one is not the current version everywhere.
 """
 
-import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3.session
@@ -27,6 +25,7 @@ from clients.secrets.asking import (
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
 from clients.secrets.source import SecretSource
+from clients.secrets.threads import Threads
 
 THREADS_MAX = 4
 _NOT_THERE = {
@@ -64,7 +63,7 @@ class AwsSecrets:
         self._region = region
         self._endpoint = endpoint
         self._credentials = credentials
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="aws-sm")
+        self._threads = Threads("aws-sm", THREADS_MAX)
         self._making = threading.Lock()
         self._client: Any = None
 
@@ -75,13 +74,12 @@ class AwsSecrets:
             SecretMissing: There is none.
             SourceUnavailable: AWS cannot be reached, or refuses.
         """
-        loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._threads, self._asked, reference, label)
+        answer = self._threads.run(lambda: self._asked(reference, label))
         return await asked(reference, answer, lambda error: _explained(reference, error))
 
     async def close(self) -> None:
         """Lets go of its connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         if self._client is not None:
             self._client.close()
 

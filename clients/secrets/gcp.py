@@ -1,7 +1,8 @@
 """`gcp-sm:NAME`: a key in Google Cloud's Secret Manager, through its asynchronous client."""
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
 
 import google.auth
 import grpc.aio
@@ -35,8 +36,12 @@ from clients.secrets.source import SecretSource
 
 _ENABLED = secretmanager_v1.SecretVersion.State.ENABLED
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_UNPROVED = "Getting metadata from plugin failed"
+"""How gRPC begins to say that there were no credentials to ask with."""
 _VERSIONS_MAX = 1000
 """How many enabled versions are looked through for the newest, where the newest of all is not enabled."""
+
+Value = TypeVar("Value")
 
 
 class GcpSecrets:
@@ -70,7 +75,7 @@ class GcpSecrets:
             SecretMissing: There is none.
             SourceUnavailable: Google cannot be reached, or refuses.
         """
-        return await asked(reference, self._newest(reference), lambda error: _explained(reference, error))
+        return await asked(reference, self._known(self._newest(reference)), lambda error: _explained(reference, error))
 
     async def read_previous(self, reference: Reference) -> Secret | None:
         """Reads the newest enabled version below that one.
@@ -79,12 +84,20 @@ class GcpSecrets:
             SecretMissing: There is no version at all.
             SourceUnavailable: Google cannot be reached, or refuses.
         """
-        return await asked(reference, self._before(reference), lambda error: _explained(reference, error))
+        return await asked(reference, self._known(self._before(reference)), lambda error: _explained(reference, error))
 
     async def close(self) -> None:
         """Lets go of its connections."""
         if self._client is not None:
             await self._client.transport.close()  # type: ignore[no-untyped-call]
+
+    async def _known(self, answer: Awaitable[Value]) -> Value:
+        try:
+            return await answer
+        except (exceptions.Unauthenticated, exceptions.ServiceUnavailable, GoogleAuthError):
+            if self._service_account_key is not None:
+                self._client = None  # the next one reads the key again; calls under way end with what they began with
+            raise
 
     async def _newest(self, reference: Reference) -> Secret:
         try:
@@ -180,6 +193,9 @@ def _explained(reference: Reference, error: Exception) -> Problem:
             return SourceUnavailable(f"{reference.text}: we may not read it: {advice}")
         case exceptions.Unauthenticated() | GoogleAuthError():
             advice = "no Google credentials, or none that it takes: see secrets.gcp"
+            return SourceUnavailable(f"{reference.text}: {advice}")
+        case exceptions.ServiceUnavailable() if error.message.startswith(_UNPROVED):
+            advice = "Google gives us no token: see secrets.gcp, and whether its token_uri can be reached"
             return SourceUnavailable(f"{reference.text}: {advice}")
         case exceptions.DeadlineExceeded():
             return SourceUnavailable(f"{reference.text}: no answer in time")

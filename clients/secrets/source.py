@@ -1,5 +1,7 @@
 """A reference such as `env:CO_API_KEY` or `file:/run/secrets/cohere` → where the secret is read from."""
 
+import errno
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -105,8 +107,10 @@ def text_of(path: Path) -> str:
     """What a file holds, each byte a character; of one that is too long, enough to tell that it is.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is a pipe, a socket or a device.
     """
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe that nobody writes to would keep a thread for ever
+        raise OSError(errno.EINVAL, "not a regular file")
     with path.open("rb") as file:
         return file.read(SECRET_BYTES_MAX + 1).decode("latin-1")
 

@@ -1,11 +1,9 @@
 """`vault:PATH#FIELD`: a key in HashiCorp Vault or OpenBao, in a KV engine of version 2, through hvac in threads."""
 
-import asyncio
 import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +22,10 @@ from clients.secrets.asking import (
     unreachable,
     version_of,
 )
+from clients.secrets.bounded_answers import bounded
 from clients.secrets.key_source import Secret
 from clients.secrets.reference import Reference
+from clients.secrets.threads import Threads
 from clients.secrets.vault_login import Lease, Login, LoginRefused, lease_of
 
 THREADS_MAX = 4
@@ -62,12 +62,13 @@ class Vault:
             "url": address,
             "token": "",  # not what VAULT_TOKEN or a file in the home says
             "namespace": namespace,
+            "cert": (),  # nor a client's certificate that VAULT_CLIENT_CERT names
             "verify": str(ca_file) if ca_file else True,
             "timeout": (CONNECT_S_MAX, READ_S_MAX),
             "allow_redirects": False,  # it would carry the token to another host
         }
         self._client = self._made_client()
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="vault")
+        self._threads = Threads("vault", THREADS_MAX)
         self._logging_in = threading.Lock()
         self._renewal_s = -math.inf
         self._renewable = False
@@ -79,17 +80,17 @@ class Vault:
             SecretMissing: There is nothing.
             SourceUnavailable: Vault cannot be reached, or refuses.
         """
-        loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._threads, self._asked, question)
+        answer = self._threads.run(lambda: self._asked(question))
         return await asked(reference, answer, lambda error: self._explained(reference, error))
 
     async def close(self) -> None:
         """Lets go of its connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._client.session.close()
 
     def _made_client(self) -> hvac.Client:
         client = hvac.Client(**self._options)
+        client.session.hooks["response"].append(bounded)
         client.session.trust_env = False  # neither a proxy nor what a .netrc says goes along
         return client
 
@@ -130,6 +131,8 @@ class Vault:
         client = self._made_client()  # what is under way with the old token is not disturbed
         try:
             lease = self._login(client)
+        except hvac.exceptions.InvalidPath:  # it is not the secret that is missing
+            raise LoginRefused("no such way in: see secrets.vault.namespace and auth_mount") from None
         finally:
             client.session.close()
         self._client.token = client.token

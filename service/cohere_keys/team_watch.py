@@ -16,6 +16,7 @@ from service.telemetry.metrics import Metrics
 HEAL_S = 2.0
 """Between two looks at a key that is refused or missing; source and Cohere are both asked."""
 LOOK_TIMEOUT_S = 15.0
+_NO_KEY = "see that its source can be read and holds a good key of the team's"
 
 Survived = Callable[[str, int, int], object]
 """Told of a team, its current version, which Cohere refuses, and the previous one, which it takes."""
@@ -58,7 +59,8 @@ class TeamKeyWatch:
         self._hurry = hurry
         self._renewing = False
         self._said: tuple[object, ...] = ()
-        self._alerted: int | None = None
+        self._alerted: set[tuple[int, str]] = set()
+        """Versions that were told to be refused, and for which endpoint alone."""
         client.keys.listener = self
 
     @property
@@ -84,7 +86,7 @@ class TeamKeyWatch:
         """Asks Cohere about the current version."""
         key, begun_s = self._keys.in_use, self._keys.now_s()
         if key is None:
-            verdict = key_verdict.not_set(self._keys.problem)
+            verdict = key_verdict.not_set(self._keys.problem, _NO_KEY)
         else:
             verdict = await self._checker.check(key, self.client.base_url)
             if verdict.state is KeyState.GOOD or verdict.refusal is not None:
@@ -110,7 +112,7 @@ class TeamKeyWatch:
 
     def taken_again(self, version: int) -> None:
         """Cohere has taken a call again, or found the key good."""
-        self._alerted = None
+        self._alerted.clear()
         _log.info("cohere key taken again", team=self._team, key_version=version)
 
     def survived(self, refused: int, survivor: int) -> None:
@@ -124,7 +126,7 @@ class TeamKeyWatch:
 
     def _say(self, verdict: KeyVerdict, version: int) -> None:
         if verdict.state is KeyState.GOOD:
-            self._alerted = None
+            self._alerted.clear()
         elif verdict.cause is not None and (self._keys.in_use is None or self._keys.refusal is not None):
             self._alert(version, verdict.cause, "")
         said = (version, verdict.state, verdict.cause)
@@ -140,6 +142,6 @@ class TeamKeyWatch:
             _log.warning(f"cohere key {what}", team=self._team, key_version=version, **why)
 
     def _alert(self, version: int, refusal: str, endpoint: str) -> None:
-        if self._alerted != version:
-            self._alerted = version
+        if (version, endpoint) not in self._alerted:
+            self._alerted.add((version, endpoint))
             self._alerts.key_refused(self._team, version, refusal, endpoint)

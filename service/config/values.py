@@ -55,7 +55,7 @@ def base_url_of(value: str) -> str:
         ValueError: It has another form.
     """
     url = _url(value)
-    extra = url.query_string or url.fragment or url.user or url.password
+    extra = url.query_string or url.fragment or "@" in url.raw_authority
     if url.scheme not in {"http", "https"} or not url.host or not url.port or extra:
         raise ValueError("a base URL is https://HOST without credentials, query or fragment")
     if url.scheme == "http" and not is_loopback(url.host):

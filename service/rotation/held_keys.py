@@ -73,6 +73,22 @@ class HeldKeys:
         except CannotOpen as error:
             raise SourceUnavailable(f"{REFERENCE} {error}") from None
 
+    async def restore(self, team: str, version: int, value: str) -> None:
+        """Seals the value of a version once more if its envelope does not open, such as after a KEK was lost.
+
+        Raises:
+            BooksError: The database does not answer.
+        """
+        envelope = await self._books.read(lambda tx: rows.read_sealed(tx, team, version))
+        place = Place(team, version)
+        if envelope is None:
+            return
+        try:
+            self.envelopes.open(envelope, place)
+        except CannotOpen:
+            sealed = self.envelopes.seal(value, place)
+            await self._books.change(steps.reseal(team, version, envelope, sealed, self.envelopes.current))
+
     async def reseal(self) -> int:
         """Puts every envelope under the current KEK; how many were under another one.
 

@@ -100,6 +100,8 @@ class Rotations:
         rotation = await self._begin(keys, found, value, asked)
         current = keys.history.current
         if current is not None and current.fingerprint == found.fingerprint:
+            if wish.value is not None:
+                await self._restore(keys, current, wish.value)
             return Told(keys.history, rotation, unchanged=True)
         if rotation is None:
             return Told(keys.history, None)
@@ -148,7 +150,7 @@ class Rotations:
                         return
                 case News.NONE:
                     self._tell_if_refused(keys, found)
-            keys.read_before = found.fingerprint
+            keys.looked_at(found.fingerprint)
         under_way = machine.there_already(keys.history, found.fingerprint)
         if under_way is not None:
             await self._seen_through(keys, under_way)
@@ -217,6 +219,12 @@ class Rotations:
             keys.keep(value.reveal())
             self._carry(keys, rotation.id)
         return rotation
+
+    async def _restore(self, keys: TeamKeys, current: Version, value: str) -> None:
+        """Has the value in use that was given once more: what Cohort keeps of it may not be readable any more."""
+        await self._held.restore(keys.team, current.version, value)
+        keys.keep(value)
+        await self._replica.refresh()
 
     async def _began_by_itself(self, keys: TeamKeys, found: Found, value: Secret) -> bool:
         """Begins a rotation for which nobody asked; False if it has to wait for one that somebody asked for."""

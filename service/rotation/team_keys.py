@@ -29,7 +29,6 @@ class TeamKeys:
 
     Attributes:
         history: What the database said last.
-        read_before: The fingerprint of what its source held at the last look that was acted on.
         turn: Held while its source is looked at, so that several who ask at once make one rotation.
     """
 
@@ -37,11 +36,11 @@ class TeamKeys:
         self.team = team
         self.way = way
         self.history = History(team)
-        self.read_before: bytes | None = None
         self.turn = asyncio.Lock()
         self._fingerprints = fingerprints
         self._values: dict[bytes, str] = {}
         self._last_read: bytes | None = None
+        self._looked_at: list[bytes] = []
         self._in_use: tuple[InUse, int] | None = None
 
     @property
@@ -50,17 +49,29 @@ class TeamKeys:
         return None if self._in_use is None else _number(self._in_use[0].current)
 
     @property
+    def read_before(self) -> bytes | None:
+        """The fingerprint of what its source held at the last look that was acted on.
+
+        What failed does not count, such as a value that was being written.
+        """
+        return next((each for each in reversed(self._looked_at) if not self._has_failed(each)), None)
+
+    @property
     def lacks_a_version(self) -> bool:
         """Whether the database names a version in use, or kept, whose value is not here."""
         wanted = (self.history.current, self.history.previous)
         return any(each is not None and each.fingerprint not in self._values for each in wanted)
+
+    def looked_at(self, fingerprint: bytes) -> None:
+        """Remembers what its source held at a look that was acted on."""
+        self._looked_at = [*[each for each in self._looked_at if not self._has_failed(each)][-1:], fingerprint]
 
     def rewire(self, way: TeamWay) -> None:
         """Takes another source, Cohere or ring; a ring that is new is given what is in use with the next look."""
         if way.ring is not self.way.ring:
             self._in_use = None
         if way.source.reference != self.way.source.reference:
-            self.read_before = None
+            self._looked_at = []
         self.way = way
 
     def keep(self, value: str) -> bytes:
@@ -105,6 +116,10 @@ class TeamKeys:
         if self._last_read is not None:
             needed.add(self._last_read)
         self._values = {fingerprint: value for fingerprint, value in self._values.items() if fingerprint in needed}
+
+    def _has_failed(self, fingerprint: bytes) -> bool:
+        known = self.history.latest_of(fingerprint)
+        return known is not None and known.state in {State.FAILED, State.ROLLED_BACK}
 
     def _key(self, version: Version | None) -> CohereKey | None:
         value = self.value_of(version)

@@ -13,6 +13,7 @@ from tests.rotation.scene import (
     OLD,
     STRANGER,
     THIRD,
+    UNKNOWN,
     Member,
     MemorySource,
     accept,
@@ -82,6 +83,28 @@ async def test_a_source_that_is_set_back_is_followed(one: Member, source: Memory
     await one.look()
 
     assert (one.in_use, one.sends()) == ((3, 2), OLD)
+
+
+async def test_a_source_that_is_set_back_after_a_mistake_is_followed(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    await one.look()
+    for mistake in (STRANGER, UNKNOWN, OLD[:20]):  # the last is half of what is being written
+        source.value = mistake
+        await one.look()
+    assert (one.in_use, one.sends()) == ((2, 1), NEW)
+    source.value = OLD
+    await one.look()
+
+    assert (one.in_use, one.sends()) == ((6, 2), OLD)
+
+
+async def test_a_source_that_was_late_before_a_mistake_is_not_followed(one: Member, source: MemorySource) -> None:
+    await one.rotate(NEW)  # as another replica, which has read it in the source
+    for late in (OLD, STRANGER, OLD):
+        source.value = late
+        await one.look()
+
+    assert (one.in_use, one.sends()) == ((2, 1), NEW)
 
 
 async def test_whoever_asks_meanwhile_waits_for_what_began_by_itself(one: Member, source: MemorySource) -> None:

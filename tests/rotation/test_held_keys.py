@@ -127,6 +127,20 @@ async def test_a_kek_that_is_gone_is_told_and_nothing_is_lost(database: Database
     assert await sealed(database) == before
 
 
+async def test_a_key_whose_kek_is_gone_can_be_given_once_more(database: Database, one: Member, url: URL) -> None:
+    await one.rotate(OLD)
+    only_the_newer = {"2": KEKS["2"]}
+    async with member(database, url, keks=only_the_newer) as without:
+        told = await without.rotate(OLD)
+        assert (told.unchanged, without.in_use, without.sends()) == (True, (1, None), OLD)
+        assert [each["event"] for each in await without.notices()][-1] == "cohere_key_resealed"
+        again = await sealed(database)
+        await without.rotate(OLD)
+        assert await sealed(database) == again
+    async with member(database, url, keks=only_the_newer) as another:
+        assert (another.in_use, another.sends()) == ((1, None), OLD)
+
+
 async def test_no_value_is_in_any_row(one: Member, database: Database) -> None:
     await one.rotate(OLD, request_id="r", request_digest=one.replica.fingerprints.of_request(OLD.encode()))
     await one.rotate(NEW)

@@ -139,6 +139,13 @@ class BaoShelf:
     async def bar(self) -> None:
         self._bao.allow(self.policy, "secret/data/else")
 
+    def end_logins(self) -> None:
+        """Makes every token of the role an old one."""
+        tokens = self._bao.root.auth.token
+        for accessor in tokens.list_accessors()["data"]["keys"]:
+            if self.policy in tokens.lookup_accessor(accessor)["data"]["policies"]:
+                tokens.revoke_accessor(accessor)
+
     async def lock_out(self) -> None:
         self._bao.root.auth.approle.delete_role(self.role)
         await self.vault.close()

@@ -11,7 +11,7 @@ from tests.stores.shelf import COHERE_KEYS
 
 
 class Parrot:
-    """`status` is what it answers; `form` how: `json`, `text`, `cut` off half-way, or `silent`."""
+    """`status` is what it answers; `form` how: `json`, `text`, `cut` off, by `drops`, `endless`, or `silent`."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -39,6 +39,8 @@ class Parrot:
             assert request.transport is not None
             request.transport.abort()
             return response
+        if self.form in {"drops", "endless"}:
+            return await self._without_end(request)
         headers = {"Location": f"{request.url.origin()}/elsewhere"} if 300 <= self.status < 400 else None
         if self.form == "text":
             return web.Response(status=self.status, text=quoted, headers=headers)
@@ -47,6 +49,15 @@ class Parrot:
         return web.Response(
             status=self.status, text=json.dumps(answer), content_type="application/json", headers=headers
         )
+
+    async def _without_end(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(OSError):
+            while self.form in {"drops", "endless"}:
+                await response.write(b" " * (1 if self.form == "drops" else 65_536))
+                await asyncio.sleep(0.05 if self.form == "drops" else 0)
+        return response
 
 
 @contextlib.asynccontextmanager

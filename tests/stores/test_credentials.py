@@ -2,14 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any, ClassVar
 
+import grpc.aio
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from google.api_core import exceptions
+from google.cloud.secretmanager_v1 import SecretVersion
+from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
+    SecretManagerServiceGrpcAsyncIOTransport,
+)
 from yarl import URL
 
 from clients.errors import SourceUnavailable
+from clients.secrets import gcp
 from clients.secrets.aws import AwsKeySource, AwsSecrets
 from clients.secrets.azure import AzureKeySource, AzureVault, managed_identity, workload_identity
 from clients.secrets.gcp import GcpKeySource, GcpSecrets
@@ -18,6 +26,7 @@ from clients.secrets.source import EnvSource, FileSource
 from clients.secrets.vault import Vault, VaultKeySource
 from clients.secrets.vault_login import AppRoleLogin
 from tests.stores.azure_fake import CLIENT_SECRET, AzureShelf
+from tests.stores.gcp_fake import NAME, PROJECT, gcp_server
 from tests.stores.parrot import parrot_server
 from tests.stores.shelf import COHERE_KEYS
 
@@ -112,10 +121,10 @@ async def test_google_without_credentials_is_told_so() -> None:
     await store.close()
 
 
-def account_key(folder: Path) -> Path:
+def account_key(folder: Path, email: str = "cohort@example.com") -> Path:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    written = {"type": "service_account", "client_email": "cohort@example.com", "private_key": pem}
+    written = {"type": "service_account", "client_email": email, "private_key": pem}
     (folder / "gcp.json").write_text(json.dumps({**written, "token_uri": "https://127.0.0.1:9/token"}, indent=2))
     return folder / "gcp.json"
 
@@ -133,6 +142,55 @@ async def test_anything_else_is_no_key_of_a_google_service_account(tmp_path: Pat
     with pytest.raises(SourceUnavailable, match=r"^gcp-sm:a: what to ask with: no JSON key of a service account$"):
         await GcpKeySource(reference_of("gcp-sm:a"), store).read()
     await store.close()
+
+
+class Plain(SecretManagerServiceGrpcAsyncIOTransport):
+    """Google's transport without TLS; remembers whose credentials it was made with."""
+
+    made: ClassVar[list[Any]] = []
+
+    def __init__(self, *, credentials: Any, host: str) -> None:
+        self.made.append(credentials.service_account_email)
+        super().__init__(channel=grpc.aio.insecure_channel(host), host=host)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "no Google credentials, or none that it takes: see secrets.gcp"),
+        (grpc.StatusCode.UNAVAILABLE, "cannot be reached (ServiceUnavailable)"),
+    ],
+)
+async def test_a_google_service_account_s_key_that_is_refused_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: grpc.StatusCode, advice: str
+) -> None:
+    monkeypatch.setattr(gcp, "SecretManagerServiceGrpcAsyncIOTransport", Plain)
+    monkeypatch.setattr(Plain, "made", [])
+    async with gcp_server() as (fake, address):
+        fake.versions.append((COHERE_KEYS[0].encode(), SecretVersion.State.ENABLED))
+        fake.refusal = refusal
+        store = GcpSecrets(PROJECT, endpoint=address.with_scheme("https"),
+                           service_account_key=FileSource(account_key(tmp_path, "old@example.com")))  # fmt: skip
+        source = GcpKeySource(reference_of(f"gcp-sm:{NAME}"), store)
+        with pytest.raises(SourceUnavailable) as raised:
+            await source.read()
+        fake.refusal = None
+        account_key(tmp_path, "new@example.com")
+        for _ in range(3):
+            assert (await source.read()).reveal() == COHERE_KEYS[0]
+        await store.close()
+
+    assert advice in str(raised.value)
+    assert Plain.made == ["old@example.com", "new@example.com"]
+
+
+def test_who_gets_no_token_of_google_s_is_told_so() -> None:
+    # As gRPC words what the credentials raise, on its own thread.
+    error = exceptions.ServiceUnavailable("Getting metadata from plugin failed with error: canary")  # type: ignore[no-untyped-call]
+    told = str(gcp._explained(reference_of("gcp-sm:a"), error))
+
+    assert told.startswith("gcp-sm:a: Google gives us no token: see secrets.gcp")
+    assert "canary" not in told
 
 
 async def test_google_s_client_is_spoken_to_over_tls_but_on_this_machine() -> None:

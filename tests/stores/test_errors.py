@@ -1,6 +1,8 @@
 """What goes wrong at a store is told in our words, soon, and without anything that the store or its client quotes."""
 
 import logging
+import subprocess
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -9,7 +11,7 @@ import grpc
 import pytest
 
 from clients.errors import SecretMissing, SourceUnavailable
-from clients.secrets import asking
+from clients.secrets import asking, bounded_answers, vault
 from clients.secrets.aws import AwsKeySource, AwsSecrets
 from clients.secrets.key_source import KeySource
 from clients.secrets.reference import reference_of
@@ -198,6 +200,33 @@ async def test_a_store_that_says_nothing_is_given_up_soon(
         assert "no answer in time" in str(error)
         assert time.monotonic() - begun_s < 5
     await store.close()
+
+
+@pytest.mark.parametrize(("form", "problem"), [("drops", "no answer in time"), ("endless", "(AnswerTooLong)")])
+async def test_a_vault_whose_answer_does_not_end_is_given_up_and_asked_again(
+    form: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bounded_answers, "READ_S_MAX", 0.3)
+    async with parrot_server() as (parrot, address):
+        source, store = vault_at(address, logins(tmp_path)["token"])
+        for _ in range(vault.THREADS_MAX):
+            parrot.form = form
+            assert problem in str(await told(source, caplog))
+        answered(parrot, 503, "json")
+        assert "Vault is sealed" in str(await told(source, caplog))
+    await store.close()
+
+
+def test_what_hangs_in_a_thread_keeps_no_process_alive() -> None:
+    lines = (
+        "import asyncio, time",
+        "from clients.secrets.threads import Threads",
+        "async def ask():",
+        "    asking = asyncio.create_task(Threads('store', 2).run(lambda: time.sleep(600)))",
+        "    await asyncio.wait({asking}, timeout=0.1)",
+        "asyncio.run(ask())",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=30)
 
 
 async def test_a_store_that_is_away_is_told_by_the_kind_of_failure(

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import hvac.v1
 import pytest
 import trustme
 
@@ -202,6 +203,17 @@ async def test_a_namespace_has_keys_of_its_own(scene: Scene) -> None:
     assert (await source.read()).reveal() == SECOND
 
 
+@pytest.mark.parametrize("way", ["token", "approle"])
+async def test_a_namespace_that_there_is_not_is_no_missing_secret(scene: Scene, way: str) -> None:
+    logins: dict[str, Login] = {
+        "token": TokenLogin(EnvSource("TOKEN", {"TOKEN": str(scene.bao.root.token)})),
+        "approle": AppRoleLogin(scene.shelf.role_id, FileSource(scene.shelf.secret_id_file), "approle"),
+    }
+    source, _ = scene.read_by(logins[way], namespace="nowhere")
+    with pytest.raises(SourceUnavailable, match=r": the login is refused: "):
+        await source.read()
+
+
 async def test_the_token_does_not_follow_a_redirect() -> None:
     async with parrot_server() as (parrot, address):
         parrot.logins_refused, parrot.status = False, 307
@@ -221,6 +233,8 @@ async def test_neither_the_environment_nor_the_home_has_a_say(
     environ = {"HOME": str(tmp_path), "VAULT_TOKEN": "another", "VAULT_ADDR": "http://127.0.0.1:9"}
     for name, value in {**environ, "HTTPS_PROXY": "http://127.0.0.1:9", "VAULT_NAMESPACE": "another"}.items():
         monkeypatch.setenv(name, value)
+    for name in ("VAULT_CLIENT_CERT", "VAULT_CLIENT_KEY"):  # read when hvac is imported
+        monkeypatch.setattr(hvac.v1, name, "/another")
     source, _ = scene.by_approle()
 
     assert (await source.read()).reveal() == FIRST

@@ -176,6 +176,25 @@ async def test_a_list_of_models_that_cannot_be_had_leaves_a_good_key_good(
     assert not any((verdict.models or {}).values())
 
 
+@pytest.mark.parametrize("how", ["silent", "cut off"])
+async def test_a_list_of_models_that_does_not_come_leaves_a_good_key_good(how: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/v1/check-api-key":
+            return web.json_response({"valid": True, "organization_id": "o"})
+        if how == "silent":
+            await asyncio.Event().wait()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    quick = KeyChecker(timeout_s=1.0)
+    async with upstream(answer) as url:
+        verdict = await quick.check(Secret(GOOD), url)
+    quick.close()
+
+    assert (verdict.state, verdict.organization_id, verdict.models) == (KeyState.GOOD, "o", None)
+
+
 async def test_pages_are_followed_to_their_end_and_no_further(checker: KeyChecker) -> None:
     asked = []
 

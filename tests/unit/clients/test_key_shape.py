@@ -60,7 +60,9 @@ def kinds(value: str) -> list[FlawKind]:
         (f"xai-{KEY}", FlawKind.OTHER_VENDOR),
         ("AKIA" + KEY[:16].upper(), FlawKind.OTHER_VENDOR),
         (f"ghp_{KEY[:36]}", FlawKind.OTHER_VENDOR),
+        (f"xoxb-{KEY}", FlawKind.OTHER_VENDOR),
         (f"cohort_prod_{KEY}", FlawKind.OTHER_VENDOR),
+        (f"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJwb2QifQ.{KEY}-_{KEY}", FlawKind.OTHER_VENDOR),
     ],
 )
 def test_what_is_no_key_as_it_is_written_is_told_by_its_kind(value: str, kind: FlawKind) -> None:
@@ -71,7 +73,7 @@ def test_what_is_no_key_as_it_is_written_is_told_by_its_kind(value: str, kind: F
     assert flaw.advice
 
 
-@pytest.mark.parametrize("value", [KEY[:-1], KEY + KEY, "sandbox-production", "x"])
+@pytest.mark.parametrize("value", [KEY[:-1], KEY + KEY, "sandbox-production", "x", f"eyJ{KEY}"])
 def test_another_length_is_a_hint_and_no_refusal(value: str) -> None:
     assert kinds(value) == [FlawKind.LENGTH]
     assert fatal_flaw_of(value) is None

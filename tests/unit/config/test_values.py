@@ -8,9 +8,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from service import config
-from service.config.values import Amount, DatabaseUrl, TimeZone
+from service.config.values import Amount, BaseUrl, DatabaseUrl, TimeZone
 
 AMOUNT: TypeAdapter[Decimal] = TypeAdapter(Amount)
+BASE_URL: TypeAdapter[str] = TypeAdapter(BaseUrl)
 DATABASE: TypeAdapter[str] = TypeAdapter(DatabaseUrl)
 TIME_ZONE: TypeAdapter[str] = TypeAdapter(TimeZone)
 
@@ -40,6 +41,12 @@ def test_an_amount_is_read_as_it_is_written(written: str, amount: str, tmp_path:
 def test_what_is_no_written_number_is_no_amount(value: object) -> None:
     with pytest.raises(ValidationError, match="an amount is US dollars"):
         AMOUNT.validate_python(value)
+
+
+@pytest.mark.parametrize("user", [":@", "a@", ":b@", "a:b@"])
+def test_a_base_url_has_no_credentials_be_they_empty(user: str) -> None:
+    with pytest.raises(ValidationError, match="without credentials"):
+        BASE_URL.validate_python(f"https://{user}api.cohere.com")
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Kiritimati", "Etc/GMT+12"])

@@ -130,6 +130,20 @@ async def test_a_refused_key_is_asked_about_often_until_it_is_good_and_told_of_o
                     "cohere key good"]  # fmt: skip
 
 
+async def test_a_key_that_is_refused_whole_after_an_endpoint_was_is_told_of_again() -> None:
+    async with watching("search") as scene:
+        for endpoint in ("embed", "rerank", "embed"):
+            slot = Slot((await scene.keys("search").leave("chat")).key, HERE)
+            scene.keys("search").answered(slot, endpoint, 403)
+        assert len(scene.alerts) == 2
+        scene.cohere.says[1] = REJECTED
+        await scene.reject("search")
+        before = len(scene.cohere.asked)
+        await until(lambda: len(scene.cohere.asked) >= before + 3)
+
+    assert scene.alerts == [("cohere_key_refused", "search")] * 3
+
+
 async def test_a_refusal_that_cohere_did_not_mean_is_over_with_the_next_check_and_alerts_nobody() -> None:
     async with watching("search") as scene:
         await scene.reject("search")
@@ -175,6 +189,7 @@ async def test_a_missing_key_is_looked_for_often() -> None:
     await asyncio.wait({running})
 
     assert verdicts["search"].cause == "not_set"
+    assert "can be read" in verdicts["search"].advice  # it may be away
     assert scene.alerts == [("cohere_key_refused", "search")]
 
 

@@ -1,3 +1,4 @@
+import ctypes
 import resource
 
 import pytest
@@ -6,11 +7,14 @@ from google.protobuf.internal import api_implementation
 from service import process
 from service.config import ConfigError
 
+_PR_GET_DUMPABLE = 3
+
 
 def test_no_core_dump_is_left() -> None:
     process.secure()
 
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+    assert ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
 
 
 def test_a_tracer_that_prints_credentials_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
