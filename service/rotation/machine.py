@@ -85,13 +85,10 @@ def stage(history: History, found: Found, asked: Asked, now_us: int) -> Change:
 
 def there_already(history: History, fingerprint: bytes) -> Rotation | None:
     """The rotation that brought a value into use, or that is about to and for which nobody asked."""
-    current, under_way = history.current, history.open
+    current, under_way = history.current, history.open_to(fingerprint)
     if current is not None and current.fingerprint == fingerprint:
         return history.rotation_to(current.version)
-    if under_way is None or under_way.started_by != AUTOMATIC:
-        return None
-    version = history.version(under_way.version)
-    return under_way if version is not None and version.fingerprint == fingerprint else None
+    return under_way if under_way is not None and under_way.started_by == AUTOMATIC else None
 
 
 def refuse(history: History, asked: Asked, cause: Cause, message: str, now_us: int) -> Change:

@@ -97,7 +97,8 @@ class Rotations:
             work = steps.begin_unread(keys.team, asked, cause, value.message)
             return Told(keys.history, await self._replica.begin(keys, work))
         found = self._found(keys, value)
-        rotation = await self._begin(keys, found, value, asked)
+        # Who leaves now must not leave one that has begun without anybody to carry it.
+        rotation = await asyncio.shield(self._begin(keys, found, value, asked))
         current = keys.history.current
         if current is not None and current.fingerprint == found.fingerprint:
             return Told(keys.history, rotation, unchanged=True)
@@ -149,8 +150,9 @@ class Rotations:
                 case News.NONE:
                     self._tell_if_refused(keys, found)
             keys.read_before = found.fingerprint
-        under_way = machine.there_already(keys.history, found.fingerprint)
+        under_way = keys.history.open_to(found.fingerprint)
         if under_way is not None:
+            keys.way.ring.another_is_coming()
             await self._seen_through(keys, under_way)
             self._tell_if_refused(keys, found)
 
