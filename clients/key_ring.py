@@ -5,14 +5,14 @@ current one. Calls wait for that one renewal, at most `RENEWAL_WAIT_S` (`ANOTHER
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from clients.breaker import Breaker, Refusal
 from clients.cohere_key import CohereKey
 from clients.key_listener import KeyListener, NoListener
-from clients.slot import Slot
+from clients.slot import Leave, Slot
 from clients.status import key_missing, refusal_of_key
 
 RENEWAL_WAIT_S = 0.75
@@ -22,14 +22,6 @@ ANOTHER_WAIT_S = 5.0
 _TAKEN = 200
 _WHOLE = (Refusal.REJECTED, Refusal.UNPAID)
 _REFUSALS = {int(refusal): refusal for refusal in Refusal}
-
-
-class Leave(NamedTuple):
-    """Leave to make one attempt with a version."""
-
-    key: CohereKey
-    begun_s: float
-    trial: bool
 
 
 class KeyRing:
@@ -53,7 +45,7 @@ class KeyRing:
         clock_s: Callable[[], float] = time.monotonic,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self.renew: Callable[[], Awaitable[object]] = _nothing
+        self.renew: Callable[[], Awaitable[object]] = functools.partial(asyncio.sleep, 0)
         self.listener: KeyListener = NoListener()
         self.problem = "not read yet"
         self.checked_at_us: int | None = None
@@ -167,6 +159,8 @@ class KeyRing:
             if breaker.taken(endpoint, slot.begun_s):
                 self.listener.taken_again(slot.key.version)
             self._note_survival(slot, endpoint)
+        elif status in _REFUSALS and self._is_doubtful(_REFUSALS[status], slot, endpoint):
+            self._patiently_renewed()  # for this call alone
         elif status in _REFUSALS:
             self._refused(slot.key, breaker, _REFUSALS[status], endpoint)
 
@@ -178,9 +172,8 @@ class KeyRing:
 
     async def another(self, refused: CohereKey, endpoint: str) -> bool:
         """Tells whether an attempt that was refused can be made again with another version, once that is known."""
-        await self._renewal_of_calls(endpoint)
-        chosen = self._chosen(endpoint)
-        return isinstance(chosen, CohereKey) and chosen.version != refused.version
+        await self._renewal_of_calls(endpoint, refused)
+        return self._goes_on(endpoint, refused)
 
     def checked(self, key: CohereKey, refusal: Refusal | None, begun_s: float) -> None:
         """Keeps what a check of a version found.
@@ -235,6 +228,12 @@ class KeyRing:
         if refusal is Refusal.REJECTED and _same(key, self._current):
             self._patiently_renewed()
 
+    def _is_doubtful(self, refusal: Refusal, slot: Slot, endpoint: str) -> bool:
+        """Whether a refusal is no reason to refuse other calls, where none could go on with another version."""
+        previous, breaker = self.previous, self._breakers[slot.key.version]
+        spare = previous is not None and self._breakers[previous.version].against(endpoint, slot.begun_s) is None
+        return not spare and breaker.doubts(refusal, slot.begun_s)
+
     def _note_survival(self, slot: Slot, endpoint: str) -> None:
         current, breaker = self._current, self._breaker_of(self._current)
         if current is None or breaker is None or self._survived == current.version:
@@ -283,9 +282,13 @@ class KeyRing:
             except Exception as error:  # whatever it is: the team goes on with what it has
                 self.problem = f"the renewal failed: {type(error).__name__}"
 
-    async def _renewal_of_calls(self, endpoint: str) -> None:
+    def _goes_on(self, endpoint: str, refused: CohereKey | None) -> bool:
+        chosen = self._chosen(endpoint)
+        return isinstance(chosen, CohereKey) and not _same(chosen, refused)
+
+    async def _renewal_of_calls(self, endpoint: str, refused: CohereKey | None = None) -> None:
         for hopes in (False, True):
-            if hopes and isinstance(self._chosen(endpoint), CohereKey):
+            if hopes and self._goes_on(endpoint, refused):
                 return
             left_s = (self._hope_end_s if hopes else self._patience_end_s) - self._clock_s()
             if left_s > 0 and self._renewal is not None and not self._renewal.done():
@@ -294,7 +297,3 @@ class KeyRing:
 
 def _same(key: CohereKey, other: CohereKey | None) -> bool:
     return other is not None and key.version == other.version
-
-
-async def _nothing() -> None:
-    pass

@@ -127,7 +127,8 @@ class Rotations:
         """Reads a team's source, and does what follows of what is there.
 
         Raises:
-            BooksError: The database does not answer.
+            RotationUnderWay: Something follows, and has to wait for a rotation that somebody asked for.
+            BooksUnavailable: The database does not answer.
         """
         async with keys.turn:
             value = await keys.read()
@@ -145,13 +146,13 @@ class Rotations:
                         return
                     await self._replica.step(keys, lambda history, now_us: machine.adopt(history, found, now_us))
                 case News.CHANGED:
-                    if not await self._began_by_itself(keys, found, value):
-                        return
+                    wish = Wish(keys.team, AUTOMATIC, OVERLAP_DEFAULT_US)
+                    await self._begin(keys, found, value, self._asked(wish))
                 case News.NONE:
                     self._tell_if_refused(keys, found)
             keys.read_before = found.fingerprint
-        under_way = keys.history.open_to(found.fingerprint)
-        if under_way is not None:
+        under_way = machine.there_already(keys.history, found.fingerprint)
+        if under_way is not None and under_way.is_open:
             keys.way.ring.another_is_coming()
             await self._seen_through(keys, under_way)
             self._tell_if_refused(keys, found)
@@ -159,7 +160,12 @@ class Rotations:
     async def renew(self, keys: TeamKeys) -> None:
         """Does what `look` does, for calls that were refused: they go on with what they have if it cannot be done."""
         try:
-            await self.look(keys)
+            with contextlib.suppress(RotationUnderWay):
+                await self.look(keys)
+            under_way = keys.history.open  # somebody may have asked for it
+            if under_way is not None:
+                keys.way.ring.another_is_coming()
+                await self._seen_through(keys, under_way)
         except BooksError as error:
             _log.warning("cohere key not renewed", team=keys.team, problem=str(error))
 
@@ -219,15 +225,6 @@ class Rotations:
             keys.keep(value.reveal())
             self._carry(keys, rotation.id)
         return rotation
-
-    async def _began_by_itself(self, keys: TeamKeys, found: Found, value: Secret) -> bool:
-        """Begins a rotation for which nobody asked; False if it has to wait for one that somebody asked for."""
-        wish = Wish(keys.team, AUTOMATIC, OVERLAP_DEFAULT_US)
-        try:
-            await self._begin(keys, found, value, self._asked(wish))
-        except RotationUnderWay:
-            return False
-        return True
 
     def _carry(self, keys: TeamKeys, rotation_id: str) -> asyncio.Task[None]:
         task = self._tasks[rotation_id] = asyncio.create_task(self._carried(keys, rotation_id))

@@ -9,6 +9,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from clients import breaker
 from clients.sandbox import Sandbox
 from clients.sandbox.keys import Key
 from cohort.v1 import team_pb2
@@ -34,8 +35,9 @@ def put(service: Cohort, value: str) -> None:
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Cohort]:
+async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cohort]:
     """Its team has one version, `OLD`, which Cohere takes."""
+    monkeypatch.setattr(breaker, "DOUBTED_S", 0.0)  # it was refused at the start, and has been good for a moment
     async with cohort(tmp_path, cohere_key=OLD) as running:
         keys_at_cohere(running, OLD)
         await healed_after_s(running)

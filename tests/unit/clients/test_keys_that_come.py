@@ -1,7 +1,8 @@
-"""How long calls of a key ring wait for a version that its source was found to hold, and that is being checked."""
+"""Which calls of a key ring wait for a version that is being checked, and which fail with a Cohere of two minds."""
 
 import asyncio
 
+from clients.breaker import DOUBTED_S, Refusal
 from clients.key_ring import RENEWAL_WAIT_S
 from tests.unit.clients.test_key_ring import V1, V2, V3, Ring
 
@@ -11,6 +12,14 @@ async def checked_for_long(ring: Ring) -> None:
     ring.another_is_coming()
     await asyncio.sleep(RENEWAL_WAIT_S + 0.2)
     ring.use(V3, ring.in_use)
+
+
+def found_good_after_all(ring: Ring) -> Ring:
+    """The current version was refused, and a check contradicted that."""
+    assert ring.in_use is not None
+    ring.checked(ring.in_use, Refusal.REJECTED, ring.time_s)
+    ring.checked(ring.in_use, None, ring.time_s)
+    return ring
 
 
 async def test_who_has_no_other_version_waits_for_it() -> None:
@@ -44,3 +53,45 @@ async def test_one_that_was_found_when_no_call_waited_makes_none_wait() -> None:
     assert await ring.reason() == "COHERE_KEY_REJECTED"
     assert not healing.done()
     await healing
+
+
+async def test_who_was_refused_a_version_that_others_may_use_waits_for_another() -> None:
+    ring = found_good_after_all(Ring(V1))
+    ring.renew = lambda: checked_for_long(ring)
+
+    assert await ring.attempt(401, 200) == [1, 3]
+
+
+async def test_a_cohere_of_two_minds_fails_the_call_that_it_refuses_and_no_other() -> None:
+    ring = found_good_after_all(Ring(V1))
+    await ring.renewal_over()
+    slot = await ring.begun()
+    told = [*ring.told]
+    ring.answered(slot, "chat", 401)
+
+    assert not await ring.another(slot.key, "chat")
+    assert ring.renewals == 2
+    assert await ring.attempt(200) == [1]
+    assert ring.told == told
+
+
+async def test_a_cohere_of_two_minds_is_believed_again_after_a_while() -> None:
+    ring = found_good_after_all(Ring(V1))
+    ring.time_s += DOUBTED_S
+
+    assert await ring.attempt(401) == [1]
+    assert await ring.reason() == "COHERE_KEY_REJECTED"
+
+
+async def test_a_cohere_of_two_minds_is_believed_where_another_version_is_left() -> None:
+    ring = found_good_after_all(Ring(V2, V1))
+
+    assert await ring.attempt(401, 200) == [2, 1]
+    assert ring.told[-1] == ("survived", 2, 1)
+
+
+async def test_a_check_that_refuses_is_believed_at_once() -> None:
+    ring = found_good_after_all(Ring(V1))
+    ring.checked(V1, Refusal.REJECTED, ring.time_s)
+
+    assert await ring.reason() == "COHERE_KEY_REJECTED"
