@@ -57,7 +57,7 @@ class Follower:
             BooksUnavailable: The database does not answer.
         """
         await self._replica.refresh()
-        looks = [self._begin(self._rotations.look(keys)) for keys in self._replica.teams]
+        looks = [self._begin(self._first_look(keys)) for keys in self._replica.teams]
         if looks:
             await asyncio.wait(looks, timeout=START_WAIT_S)
 
@@ -123,6 +123,12 @@ class Follower:
             return self._refresh_s * random.uniform(0.9, 1.0)  # noqa: S311 (replicas are to be apart, no secret)
         self._pause_s[keys.team] = pause_s * 2
         return pause_s
+
+    async def _first_look(self, keys: TeamKeys) -> None:
+        await self._rotations.look(keys)
+        if keys.version_in_use is None:
+            # Its source holds what a replica that is dead now was rotating to.
+            await self._rotations.over(keys)
 
     async def _look(self, keys: TeamKeys) -> None:
         try:

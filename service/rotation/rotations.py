@@ -162,12 +162,20 @@ class Rotations:
         try:
             with contextlib.suppress(RotationUnderWay):
                 await self.look(keys)
-            under_way = keys.history.open  # somebody may have asked for it
-            if under_way is not None:
-                keys.way.ring.another_is_coming()
-                await self._seen_through(keys, under_way)
+            await self.over(keys)
         except BooksError as error:
             _log.warning("cohere key not renewed", team=keys.team, problem=str(error))
+
+    async def over(self, keys: TeamKeys) -> None:
+        """Waits for the rotation that is under way, if one is, whoever asked for it and whoever carries it.
+
+        Raises:
+            BooksUnavailable: The database does not answer.
+        """
+        under_way = keys.history.open
+        if under_way is not None:
+            keys.way.ring.another_is_coming()
+            await self._seen_through(keys, under_way)
 
     async def survived(self, keys: TeamKeys, refused: int, survivor: int) -> None:
         """Rolls back: Cohere refused a version in a call that the one before survived."""
