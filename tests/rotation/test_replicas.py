@@ -228,6 +228,22 @@ async def test_a_replica_that_starts_with_a_value_that_failed_does_not_use_it(
             assert "another organization" in second.ring.problem
 
 
+async def test_a_replica_that_starts_with_a_value_that_was_rolled_back_has_nothing_better(
+    postgres_database: Database, open_replica: Opener, sandbox: tuple[Sandbox, URL]
+) -> None:
+    source = MemorySource()
+    async with member(postgres_database, sandbox[1], source) as first:
+        source.value = NEW
+        await first.rotate()
+        await first.rotations.survived(first.keys, 2, 1)
+        async with member(await open_replica(), sandbox[1], source) as second:
+            assert (second.in_use, second.sends()) == ((2, None), NEW)
+            assert "version 2, which was rolled back" in second.ring.problem
+        source.previous = OLD
+        async with member(await open_replica(), sandbox[1], source) as third:
+            assert (third.in_use, third.sends()) == ((1, None), OLD)
+
+
 async def test_who_was_away_for_several_rotations_has_what_is_in_use(
     postgres_database: Database, open_replica: Opener, sandbox: tuple[Sandbox, URL]
 ) -> None:
