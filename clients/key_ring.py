@@ -191,6 +191,8 @@ class KeyRing:
         if refusal is not None:
             self._refused(key, breaker, refusal, "")
         elif breaker.found_good(begun_s):
+            for each in self._breakers.values():  # what Cohere said of another one meanwhile was no truer
+                each.found_good(self._clock_s())
             self.listener.taken_again(key.version)
 
     def another_is_coming(self) -> None:
@@ -283,8 +285,7 @@ class KeyRing:
                 self.problem = f"the renewal failed: {type(error).__name__}"
 
     def _goes_on(self, endpoint: str, refused: CohereKey | None) -> bool:
-        chosen = self._chosen(endpoint)
-        return isinstance(chosen, CohereKey) and not _same(chosen, refused)
+        return isinstance(chosen := self._chosen(endpoint), CohereKey) and not _same(chosen, refused)
 
     async def _renewal_of_calls(self, endpoint: str, refused: CohereKey | None = None) -> None:
         for hopes in (False, True):

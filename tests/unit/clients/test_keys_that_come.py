@@ -95,3 +95,12 @@ async def test_a_check_that_refuses_is_believed_at_once() -> None:
     ring.checked(V1, Refusal.REJECTED, ring.time_s)
 
     assert await ring.reason() == "COHERE_KEY_REJECTED"
+
+
+async def test_a_version_to_fall_back_on_is_tried_again_after_a_cohere_of_two_minds_refused_both() -> None:
+    ring = Ring(V2, V1)
+    assert await ring.attempt(401, 401) == [2, 1]
+    ring.checked(V2, None, ring.time_s)
+
+    assert await ring.attempt(401, 200) == [2, 1]
+    assert ring.told[-1] == ("survived", 2, 1)
