@@ -91,6 +91,14 @@ def there_already(history: History, fingerprint: bytes) -> Rotation | None:
     return under_way if under_way is not None and under_way.started_by == AUTOMATIC else None
 
 
+def join(history: History, rotation: Rotation, asked: Asked) -> Change:
+    """Lets a request that is sent again find the rotation for which nobody had asked before it."""
+    if rotation.request_id or not asked.request_id:
+        return Change(history, [])
+    named = replace(rotation, request_id=asked.request_id, request_digest=asked.request_digest)
+    return Change(history.with_rotation(named), [])
+
+
 def refuse(history: History, asked: Asked, cause: Cause, message: str, now_us: int) -> Change:
     """Keeps a rotation that somebody asked for, and for which nothing could be read."""
     rotation = replace(_begun(asked, State.FAILED, None, now_us), cause=cause, message=message, lease_until_us=0)

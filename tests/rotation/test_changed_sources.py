@@ -9,7 +9,7 @@ from clients.sandbox import Sandbox
 from service.books.entries import Work
 from service.books.errors import BooksUnavailable
 from service.rotation import follower
-from service.rotation.history import Cause, State
+from service.rotation.history import OPEN, Cause, State
 from tests.rotation.scene import (
     DAY_US,
     NEW,
@@ -144,14 +144,21 @@ async def test_whoever_asks_meanwhile_waits_for_what_began_by_itself(one: Member
     one.checker.free.clear()
     looking = asyncio.create_task(one.look())
     await until_open(one)
-    asking = asyncio.create_task(one.rotate())
-    await asyncio.sleep(0)
+    asking = asyncio.create_task(one.rotate(request_id="r1", request_digest=b"one"))
+    await until(lambda: one.history.rotations[0].request_id == "r1")
+    under_way = await one.rotate(request_id="r1", request_digest=b"one")
     one.checker.free.set()
     told = await asking
     await looking
+    await one.rotations.survived(one.keys, 2, 1)
+    again = await one.rotate(request_id="r1", request_digest=b"one")
 
+    assert under_way.rotation is not None
     assert told.rotation is not None
     assert (told.rotation.state, told.rotation.started_by) == (State.CURRENT, "cohort")
+    assert under_way.rotation.state in OPEN
+    assert again.rotation is not None
+    assert (again.rotation.id, again.rotation.state) == (told.rotation.id, State.ROLLED_BACK)
 
 
 async def test_what_somebody_asks_for_goes_before_what_began_by_itself(one: Member, source: MemorySource) -> None:
