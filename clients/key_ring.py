@@ -32,6 +32,7 @@ class KeyRing:
         now_us: The time, in microseconds since 1970.
 
     Attributes:
+        now_s: The time on the ring's clock.
         now_us: Tells when an overlap is over; by the clock of who says when it ends.
         renew: Reads the source, and has the ring use what it finds if that is another version.
         listener: Is told of refusals.
@@ -51,7 +52,7 @@ class KeyRing:
         self.checked_at_us: int | None = None
         self.overlap_end_us = 0
         self.now_us = now_us
-        self._clock_s = clock_s
+        self.now_s = self._clock_s = clock_s
         self._current: CohereKey | None = None
         self._previous: CohereKey | None = None
         self._breakers: dict[int, Breaker] = {}
@@ -160,7 +161,8 @@ class KeyRing:
                 self.listener.taken_again(slot.key.version)
             self._note_survival(slot, endpoint)
         elif status in _REFUSALS and self._is_doubtful(_REFUSALS[status], slot, endpoint):
-            self._patiently_renewed()  # for this call alone
+            if slot.begun_s >= self._patience_end_s - RENEWAL_WAIT_S:  # or the source was read after it had begun
+                self._patiently_renewed()
         elif status in _REFUSALS:
             self._refused(slot.key, breaker, _REFUSALS[status], endpoint)
 
@@ -208,10 +210,6 @@ class KeyRing:
         """Waits for the renewal that is under way, if one is."""
         if self._renewal is not None:
             await asyncio.wait({self._renewal})
-
-    def now_s(self) -> float:
-        """The time on the ring's clock."""
-        return self._clock_s()
 
     def close(self) -> None:
         """Gives up what is under way."""

@@ -75,6 +75,19 @@ async def test_a_cohere_of_two_minds_fails_the_call_that_it_refuses_and_no_other
     assert ring.told == told
 
 
+async def test_the_source_is_read_once_for_all_whom_a_cohere_of_two_minds_refuses() -> None:
+    ring = found_good_after_all(Ring(V1))
+    await ring.renewal_over()
+    slots = [await ring.begun() for _ in range(50)]
+    ring.time_s += 1.0
+    for slot in slots:
+        ring.answered(slot, "chat", 401)
+        await asyncio.sleep(0)
+    await ring.renewal_over()
+
+    assert ring.renewals == 2
+
+
 async def test_a_cohere_of_two_minds_is_believed_again_after_a_while() -> None:
     ring = found_good_after_all(Ring(V1))
     ring.time_s += DOUBTED_S
