@@ -247,7 +247,9 @@ class Rotations:
         except Exception as error:
             _log.error("rotation left to others", team=keys.team, rotation=rotation_id, exc_info=error)
         rotation = keys.history.rotation(rotation_id)
-        if rotation is not None and rotation.state is State.FAILED and rotation.started_by == AUTOMATIC:
+        if rotation is None or rotation.started_by != AUTOMATIC:
+            return
+        if rotation.state is State.FAILED and rotation.cause is not Cause.SUPERSEDED:  # the newer one tells of itself
             self._failed(keys.team, f"version {rotation.version} not taken: {rotation.message}")
 
     async def _seen_through(self, keys: TeamKeys, rotation: Rotation) -> None:

@@ -173,6 +173,7 @@ async def test_what_somebody_asks_for_goes_before_what_began_by_itself(one: Memb
     await asyncio.gather(asking, looking)
 
     assert [each.cause for each in one.history.rotations] == [Cause.SUPERSEDED, None]
+    assert one.told == []
     assert one.sends() == THIRD
 
 
