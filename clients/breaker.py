@@ -9,6 +9,8 @@ import enum
 from dataclasses import dataclass
 
 TRIAL_S = 30.0
+DOUBTED_S = 5.0
+"""For how long no 401 is taken for the whole version's after a check that contradicted one."""
 
 
 class Refusal(enum.IntEnum):
@@ -29,10 +31,11 @@ class _Open:
 class Breaker:
     """What stands against one version. Times are seconds of any clock that only goes forward."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_contradicted_s", "_open")
 
     def __init__(self) -> None:
         self._open: dict[tuple[Refusal, str], _Open] = {}
+        self._contradicted_s = float("-inf")
 
     def refused(self, refusal: Refusal, endpoint: str, now_s: float) -> bool:
         """Cohere has refused an attempt; True if that opens what was closed."""
@@ -49,7 +52,14 @@ class Breaker:
 
     def found_good(self, begun_s: float) -> bool:
         """A check that began at *begun_s* found the version good; True if that closes what was open."""
-        return self._closed(Refusal.REJECTED, "", begun_s)
+        closed = self._closed(Refusal.REJECTED, "", begun_s)
+        if closed:
+            self._contradicted_s = begun_s
+        return closed
+
+    def doubts(self, refusal: Refusal, now_s: float) -> bool:
+        """Whether Cohere is of two minds: it refused a call, and found the version good a moment ago."""
+        return refusal is Refusal.REJECTED and now_s < self._contradicted_s + DOUBTED_S
 
     def against(self, endpoint: str, now_s: float) -> Refusal | None:
         """What a call of that endpoint would be refused for now; None if it may be made."""

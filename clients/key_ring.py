@@ -1,33 +1,27 @@
 """The versions of one team's Cohere key in memory: which one an attempt uses, and what becomes of it if Cohere refuses.
 
 Whoever reads the key's source gives the ring its versions; the ring asks for a renewal once when Cohere refuses the
-current one. Calls wait for that one renewal, at most `RENEWAL_WAIT_S`, and for no other.
+current one. Calls wait for that one renewal, at most `RENEWAL_WAIT_S` (`ANOTHER_WAIT_S`), and for no other.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from clients.breaker import Breaker, Refusal
 from clients.cohere_key import CohereKey
 from clients.key_listener import KeyListener, NoListener
-from clients.slot import Slot
+from clients.slot import Leave, Slot
 from clients.status import key_missing, refusal_of_key
 
 RENEWAL_WAIT_S = 0.75
 """A caller whose team has no good key is told so within a second."""
+ANOTHER_WAIT_S = 5.0
+"""Unless its source has another one by then, which is in use as soon as Cohere was asked about it."""
 _TAKEN = 200
 _WHOLE = (Refusal.REJECTED, Refusal.UNPAID)
 _REFUSALS = {int(refusal): refusal for refusal in Refusal}
-
-
-class Leave(NamedTuple):
-    """Leave to make one attempt with a version."""
-
-    key: CohereKey
-    begun_s: float
-    trial: bool
 
 
 class KeyRing:
@@ -38,6 +32,8 @@ class KeyRing:
         now_us: The time, in microseconds since 1970.
 
     Attributes:
+        now_s: The time on the ring's clock.
+        now_us: Tells when an overlap is over; by the clock of who says when it ends.
         renew: Reads the source, and has the ring use what it finds if that is another version.
         listener: Is told of refusals.
         problem: Why the source could not be read the last time, or ""; names the source, never the value.
@@ -50,20 +46,20 @@ class KeyRing:
         clock_s: Callable[[], float] = time.monotonic,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self.renew: Callable[[], Awaitable[object]] = _nothing
+        self.renew: Callable[[], Awaitable[object]] = functools.partial(asyncio.sleep, 0)
         self.listener: KeyListener = NoListener()
         self.problem = "not read yet"
         self.checked_at_us: int | None = None
         self.overlap_end_us = 0
-        self._clock_s = clock_s
-        self._now_us = now_us
+        self.now_us = now_us
+        self.now_s = self._clock_s = clock_s
         self._current: CohereKey | None = None
         self._previous: CohereKey | None = None
         self._breakers: dict[int, Breaker] = {}
         self._survived: int | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._renews_again = self._asked_for = False
-        self._patience_end_s = 0.0
+        self._patience_end_s = self._hope_end_s = 0.0
 
     def use(
         self, current: CohereKey | None, previous: CohereKey | None = None, overlap_end_us: int | None = None
@@ -91,7 +87,7 @@ class KeyRing:
     @property
     def previous(self) -> CohereKey | None:
         """The version that is kept to fall back on, or None, also once its overlap is over."""
-        over = 0 < self.overlap_end_us <= self._now_us()
+        over = 0 < self.overlap_end_us <= self.now_us()
         return None if over else self._previous
 
     @property
@@ -101,8 +97,7 @@ class KeyRing:
         for key in (self._current, self.previous):
             breaker = self._breaker_of(key)
             if breaker is not None:
-                whole = (refusal for refusal in _WHOLE if breaker.since_s(refusal) is not None)
-                against = next(whole, None)
+                against = next((each for each in _WHOLE if breaker.since_s(each) is not None), None)
                 if against is None:
                     return None
                 first = first or against
@@ -132,7 +127,7 @@ class KeyRing:
             self._asked_for = True
             self._patiently_renewed()
         if self.rejected or self._current is None:
-            await self._renewal_of_calls()
+            await self._renewal_of_calls(endpoint)
         chosen = self._chosen(endpoint)
         if chosen is None:
             raise key_missing()
@@ -165,6 +160,9 @@ class KeyRing:
             if breaker.taken(endpoint, slot.begun_s):
                 self.listener.taken_again(slot.key.version)
             self._note_survival(slot, endpoint)
+        elif status in _REFUSALS and self._is_doubtful(_REFUSALS[status], slot, endpoint):
+            if slot.begun_s >= self._patience_end_s - RENEWAL_WAIT_S:  # or the source was read after it had begun
+                self._patiently_renewed()
         elif status in _REFUSALS:
             self._refused(slot.key, breaker, _REFUSALS[status], endpoint)
 
@@ -176,9 +174,8 @@ class KeyRing:
 
     async def another(self, refused: CohereKey, endpoint: str) -> bool:
         """Tells whether an attempt that was refused can be made again with another version, once that is known."""
-        await self._renewal_of_calls()
-        chosen = self._chosen(endpoint)
-        return isinstance(chosen, CohereKey) and chosen.version != refused.version
+        await self._renewal_of_calls(endpoint, refused)
+        return self._goes_on(endpoint, refused)
 
     def checked(self, key: CohereKey, refusal: Refusal | None, begun_s: float) -> None:
         """Keeps what a check of a version found.
@@ -192,11 +189,18 @@ class KeyRing:
         if breaker is None:
             return
         if _same(key, self._current):
-            self.checked_at_us = self._now_us()
+            self.checked_at_us = self.now_us()
         if refusal is not None:
             self._refused(key, breaker, refusal, "")
         elif breaker.found_good(begun_s):
+            for each in self._breakers.values():  # what Cohere said of another one meanwhile was no truer
+                each.found_good(self._clock_s())
             self.listener.taken_again(key.version)
+
+    def another_is_coming(self) -> None:
+        """The source was found to hold another version, which is being checked: calls that wait may wait for it."""
+        if self._clock_s() < self._patience_end_s:
+            self._hope_end_s = self._clock_s() + ANOTHER_WAIT_S
 
     async def renewed(self) -> None:
         """Has the source read, once for all who ask for it meanwhile. Calls do not wait for it."""
@@ -207,10 +211,6 @@ class KeyRing:
         if self._renewal is not None:
             await asyncio.wait({self._renewal})
 
-    def now_s(self) -> float:
-        """The time on the ring's clock."""
-        return self._clock_s()
-
     def close(self) -> None:
         """Gives up what is under way."""
         if self._renewal is not None:
@@ -218,8 +218,7 @@ class KeyRing:
 
     def _known(self, key: CohereKey | None) -> CohereKey | None:
         """The same version as it was read first, if it is here."""
-        known = (each for each in (self._current, self._previous) if key is not None and _same(key, each))
-        return next(known, key)
+        return next((each for each in (self._current, self._previous) if key is not None and _same(key, each)), key)
 
     def _refused(self, key: CohereKey, breaker: Breaker, refusal: Refusal, endpoint: str) -> None:
         now_s = self._clock_s()
@@ -229,13 +228,17 @@ class KeyRing:
         if refusal is Refusal.REJECTED and _same(key, self._current):
             self._patiently_renewed()
 
+    def _is_doubtful(self, refusal: Refusal, slot: Slot, endpoint: str) -> bool:
+        """Whether a refusal is no reason to refuse other calls, where none could go on with another version."""
+        previous, breaker = self.previous, self._breakers[slot.key.version]
+        spare = previous is not None and self._breakers[previous.version].against(endpoint, slot.begun_s) is None
+        return not spare and breaker.doubts(refusal, slot.begun_s)
+
     def _note_survival(self, slot: Slot, endpoint: str) -> None:
         current, breaker = self._current, self._breaker_of(self._current)
-        if current is None or breaker is None or not _same(slot.key, self._previous):
+        if current is None or breaker is None or self._survived == current.version:
             return
-        if self._survived == current.version:
-            return
-        for refusal in (Refusal.REJECTED, Refusal.FORBIDDEN):
+        for refusal in (Refusal.REJECTED, Refusal.FORBIDDEN) if _same(slot.key, self._previous) else ():
             since_s = breaker.since_s(refusal, endpoint)
             if since_s is not None and slot.begun_s >= since_s:
                 self._survived = current.version
@@ -279,15 +282,17 @@ class KeyRing:
             except Exception as error:  # whatever it is: the team goes on with what it has
                 self.problem = f"the renewal failed: {type(error).__name__}"
 
-    async def _renewal_of_calls(self) -> None:
-        left_s = self._patience_end_s - self._clock_s()
-        if left_s > 0 and self._renewal is not None and not self._renewal.done():
-            await asyncio.wait({self._renewal}, timeout=left_s)
+    def _goes_on(self, endpoint: str, refused: CohereKey | None) -> bool:
+        return isinstance(chosen := self._chosen(endpoint), CohereKey) and not _same(chosen, refused)
+
+    async def _renewal_of_calls(self, endpoint: str, refused: CohereKey | None = None) -> None:
+        for hopes in (False, True):
+            if hopes and self._goes_on(endpoint, refused):
+                return
+            left_s = (self._hope_end_s if hopes else self._patience_end_s) - self._clock_s()
+            if left_s > 0 and self._renewal is not None and not self._renewal.done():
+                await asyncio.wait({self._renewal}, timeout=left_s)
 
 
 def _same(key: CohereKey, other: CohereKey | None) -> bool:
     return other is not None and key.version == other.version
-
-
-async def _nothing() -> None:
-    pass

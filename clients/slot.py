@@ -1,11 +1,20 @@
 """Leave to make one attempt."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from yarl import URL
 
 from clients.cohere_key import CohereKey
 from clients.pacing.pacer import Turn
+
+
+class Leave(NamedTuple):
+    """Leave to make it with a version of the team's Cohere key."""
+
+    key: CohereKey
+    begun_s: float
+    trial: bool
 
 
 @dataclass(slots=True)

@@ -144,15 +144,17 @@ class _Rotating:
         Raises:
             CommandFailed: It was refused, or nobody answers.
         """
-        with ThreadPoolExecutor(1) as elsewhere:
-            try:
-                answer = self._waited_for(elsewhere.submit(self._ask))
-            except KeyboardInterrupt:
-                raise CommandFailed(f"interrupted; {self._again}", INTERRUPTED) from None
-        while answer.rotation.state in _OPEN and not self._request.validate_only:
-            self._show(answer.rotation)
-            time.sleep(LOOK_S)
-            answer = self._ask()
+        elsewhere = ThreadPoolExecutor(1)
+        try:
+            answer = self._waited_for(elsewhere.submit(self._ask))
+            while answer.rotation.state in _OPEN and not self._request.validate_only:
+                self._show(answer.rotation)
+                time.sleep(LOOK_S)
+                answer = self._ask()
+        except KeyboardInterrupt:
+            raise CommandFailed(f"interrupted; {self._again}", INTERRUPTED) from None
+        finally:
+            elsewhere.shutdown(wait=False)  # what is still asked there ends with the channel
         self._show(answer.rotation)
         return answer
 

@@ -30,6 +30,7 @@ from service.rotation.rotations import Rotations
 from service.rotation.team_keys import TeamKeys
 from service.snapshot import Snapshot
 
+ROLL_BACK_AGAIN_S = 1.0
 _NAME_DIGITS = 12
 
 _log = structlog.get_logger()
@@ -94,10 +95,12 @@ class KeyRotation:
         await self.sources.close()
 
     async def _rolled_back(self, keys: TeamKeys, refused: int, survivor: int) -> None:
-        try:
-            await self.rotations.survived(keys, refused, survivor)
-        except BooksError as error:  # calls go on with the one that survived; the next that does so says it again
-            _log.warning("rotation not rolled back", team=keys.team, key_version=refused, problem=str(error))
+        while True:
+            try:
+                return await self.rotations.survived(keys, refused, survivor)
+            except BooksError as error:  # nobody says it again; calls go on with the one that survived
+                _log.warning("rotation not rolled back", team=keys.team, key_version=refused, problem=str(error))
+            await asyncio.sleep(ROLL_BACK_AGAIN_S)
 
 
 @contextlib.asynccontextmanager

@@ -37,6 +37,8 @@ class InUse(NamedTuple):
 
 # Of versions that Cohere once took for this team. What failed may be somebody else's key.
 _USABLE = frozenset({State.CURRENT, State.PREVIOUS, State.RETIRED, State.DESTROYED})
+# A single refusal may have rolled it back: who starts with nothing else asks Cohere again rather than refuse all calls.
+_LAST_RESORT = frozenset({State.ROLLED_BACK})
 
 
 def news(history: History, read: bytes, read_before: bytes | None) -> News:
@@ -78,8 +80,11 @@ def in_use(history: History, values: Collection[bytes], now_us: int) -> InUse:
         return InUse(current, fallback)
     if fallback is not None:  # goes on with what it has, while Cohere takes it
         return InUse(fallback, None)
-    usable = [each for each in history.versions if each.state in _USABLE and each.fingerprint in values]
-    return InUse(usable[-1] if usable else None, None)
+    for states in (_USABLE, _LAST_RESORT):
+        usable = [each for each in history.versions if each.state in states and each.fingerprint in values]
+        if usable:
+            return InUse(usable[-1], None)
+    return InUse(None, None)
 
 
 def due(history: History, call_us_max: int, now_us: int) -> list[Due]:

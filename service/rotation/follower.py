@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 
 import structlog
 
-from service.books.errors import BooksError
+from service.books.errors import BooksError, RotationUnderWay
 from service.rotation import deciding, machine
 from service.rotation.carrying import Carrier
 from service.rotation.history import State
@@ -57,7 +57,7 @@ class Follower:
             BooksUnavailable: The database does not answer.
         """
         await self._replica.refresh()
-        looks = [self._begin(self._rotations.look(keys)) for keys in self._replica.teams]
+        looks = [self._begin(self._first_look(keys)) for keys in self._replica.teams]
         if looks:
             await asyncio.wait(looks, timeout=START_WAIT_S)
 
@@ -109,7 +109,7 @@ class Follower:
             self._look_at_s[keys.team] = now_s
         if now_s >= self._look_at_s.get(keys.team, 0.0):
             self._look_at_s[keys.team] = now_s + self._pause(keys)
-            self._begin(self._rotations.look(keys))
+            self._begin(self._look(keys))
         if current is not None and not current.organization_id and now_s >= self._learn_at_s.get(keys.team, 0.0):
             self._learn_at_s[keys.team] = now_s + LEARN_AGAIN_S
             self._begin(self._carrier.learn(keys))
@@ -123,6 +123,20 @@ class Follower:
             return self._refresh_s * random.uniform(0.9, 1.0)  # noqa: S311 (replicas are to be apart, no secret)
         self._pause_s[keys.team] = pause_s * 2
         return pause_s
+
+    async def _first_look(self, keys: TeamKeys) -> None:
+        await self._rotations.look(keys)
+        if keys.version_in_use is None:
+            # Its source holds what a replica that is dead now was rotating to.
+            await self._rotations.over(keys)
+
+    async def _look(self, keys: TeamKeys) -> None:
+        try:
+            await self._rotations.look(keys)
+        except BooksError as error:  # nothing followed of what lies in the source, and the next look may be far away
+            self._look_at_s[keys.team] = asyncio.get_running_loop().time() + LOOK_AGAIN_MIN_S
+            if not isinstance(error, RotationUnderWay):
+                raise
 
     async def _do(self, keys: TeamKeys, due: deciding.Due) -> None:
         if due.to is State.RETIRED:

@@ -113,6 +113,12 @@ class History:
         """The rotation that is under way."""
         return next((each for each in self.rotations if each.is_open), None)
 
+    def open_to(self, fingerprint: bytes) -> Rotation | None:
+        """The rotation that is under way to this value."""
+        under_way = self.open
+        version = None if under_way is None else self.version(under_way.version)
+        return under_way if version is not None and version.fingerprint == fingerprint else None
+
     def fallback(self, now_us: int) -> Version | None:
         """The version that a refused call may fall back on at a time."""
         previous = self.previous

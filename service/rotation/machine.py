@@ -85,13 +85,18 @@ def stage(history: History, found: Found, asked: Asked, now_us: int) -> Change:
 
 def there_already(history: History, fingerprint: bytes) -> Rotation | None:
     """The rotation that brought a value into use, or that is about to and for which nobody asked."""
-    current, under_way = history.current, history.open
+    current, under_way = history.current, history.open_to(fingerprint)
     if current is not None and current.fingerprint == fingerprint:
         return history.rotation_to(current.version)
-    if under_way is None or under_way.started_by != AUTOMATIC:
-        return None
-    version = history.version(under_way.version)
-    return under_way if version is not None and version.fingerprint == fingerprint else None
+    return under_way if under_way is not None and under_way.started_by == AUTOMATIC else None
+
+
+def join(history: History, rotation: Rotation, asked: Asked) -> Change:
+    """Lets a request that is sent again find the rotation for which nobody had asked before it."""
+    if rotation.request_id or not asked.request_id:
+        return Change(history, [])
+    named = replace(rotation, request_id=asked.request_id, request_digest=asked.request_digest)
+    return Change(history.with_rotation(named), [])
 
 
 def refuse(history: History, asked: Asked, cause: Cause, message: str, now_us: int) -> Change:

@@ -34,11 +34,17 @@ class Ring(Protocol):
 
     problem: str
     """What operators have to know of the key's source, or ""."""
+    now_us: Callable[[], int]
+    """By what an overlap ends."""
 
     def use(
         self, current: CohereKey | None, previous: CohereKey | None = None, overlap_end_us: int | None = None
     ) -> None:
         """Takes versions into use from the next attempt on; attempts end with what they began with."""
+        ...
+
+    def another_is_coming(self) -> None:
+        """Has calls that wait for a good key wait for the one that is being checked."""
         ...
 
 

@@ -55,6 +55,7 @@ class Replica:
         for team, way in ways.items():
             keys = teams[team] = self._teams.get(team) or TeamKeys(team, way, self.fingerprints)
             keys.rewire(way)
+            way.ring.now_us = self.now_us  # overlaps end by the database's clock, whatever this machine's says
             keys.history = self._histories.get(team, keys.history)
         self._teams = teams
         self._put_to_use(teams.values())

@@ -97,7 +97,8 @@ class Rotations:
             work = steps.begin_unread(keys.team, asked, cause, value.message)
             return Told(keys.history, await self._replica.begin(keys, work))
         found = self._found(keys, value)
-        rotation = await self._begin(keys, found, value, asked)
+        # Who leaves now must not leave one that has begun without anybody to carry it.
+        rotation = await asyncio.shield(self._begin(keys, found, value, asked))
         current = keys.history.current
         if current is not None and current.fingerprint == found.fingerprint:
             if wish.value is not None:
@@ -128,7 +129,8 @@ class Rotations:
         """Reads a team's source, and does what follows of what is there.
 
         Raises:
-            BooksError: The database does not answer.
+            RotationUnderWay: Something follows, and has to wait for a rotation that somebody asked for.
+            BooksUnavailable: The database does not answer.
         """
         async with keys.turn:
             value = await keys.read()
@@ -146,22 +148,36 @@ class Rotations:
                         return
                     await self._replica.step(keys, lambda history, now_us: machine.adopt(history, found, now_us))
                 case News.CHANGED:
-                    if not await self._began_by_itself(keys, found, value):
-                        return
+                    wish = Wish(keys.team, AUTOMATIC, OVERLAP_DEFAULT_US)
+                    await self._begin(keys, found, value, self._asked(wish))
                 case News.NONE:
                     self._tell_if_refused(keys, found)
             keys.looked_at(found.fingerprint)
         under_way = machine.there_already(keys.history, found.fingerprint)
-        if under_way is not None:
+        if under_way is not None and under_way.is_open:
+            keys.way.ring.another_is_coming()
             await self._seen_through(keys, under_way)
             self._tell_if_refused(keys, found)
 
     async def renew(self, keys: TeamKeys) -> None:
         """Does what `look` does, for calls that were refused: they go on with what they have if it cannot be done."""
         try:
-            await self.look(keys)
+            with contextlib.suppress(RotationUnderWay):
+                await self.look(keys)
+            await self.over(keys)
         except BooksError as error:
             _log.warning("cohere key not renewed", team=keys.team, problem=str(error))
+
+    async def over(self, keys: TeamKeys) -> None:
+        """Waits for the rotation that is under way, if one is, whoever asked for it and whoever carries it.
+
+        Raises:
+            BooksUnavailable: The database does not answer.
+        """
+        under_way = keys.history.open
+        if under_way is not None:
+            keys.way.ring.another_is_coming()
+            await self._seen_through(keys, under_way)
 
     async def survived(self, keys: TeamKeys, refused: int, survivor: int) -> None:
         """Rolls back: Cohere refused a version in a call that the one before survived."""
@@ -226,15 +242,6 @@ class Rotations:
         keys.keep(value)
         await self._replica.refresh()
 
-    async def _began_by_itself(self, keys: TeamKeys, found: Found, value: Secret) -> bool:
-        """Begins a rotation for which nobody asked; False if it has to wait for one that somebody asked for."""
-        wish = Wish(keys.team, AUTOMATIC, OVERLAP_DEFAULT_US)
-        try:
-            await self._begin(keys, found, value, self._asked(wish))
-        except RotationUnderWay:
-            return False
-        return True
-
     def _carry(self, keys: TeamKeys, rotation_id: str) -> asyncio.Task[None]:
         task = self._tasks[rotation_id] = asyncio.create_task(self._carried(keys, rotation_id))
         task.add_done_callback(lambda _: self._tasks.pop(rotation_id, None))
@@ -248,7 +255,9 @@ class Rotations:
         except Exception as error:
             _log.error("rotation left to others", team=keys.team, rotation=rotation_id, exc_info=error)
         rotation = keys.history.rotation(rotation_id)
-        if rotation is not None and rotation.state is State.FAILED and rotation.started_by == AUTOMATIC:
+        if rotation is None or rotation.started_by != AUTOMATIC:
+            return
+        if rotation.state is State.FAILED and rotation.cause is not Cause.SUPERSEDED:  # the newer one tells of itself
             self._failed(keys.team, f"version {rotation.version} not taken: {rotation.message}")
 
     async def _seen_through(self, keys: TeamKeys, rotation: Rotation) -> None:

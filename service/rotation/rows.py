@@ -32,8 +32,8 @@ INSERT INTO cohere_key_rotation (id, team, open_team, state, version, overlap_us
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"""
 _MOVE_ROTATION = """
 UPDATE cohere_key_rotation SET open_team = $1, state = $2, previous_version = $3, changed_at_us = $4, cause = $5,
-  message = $6, lease_holder = $7, lease_until_us = $8
-WHERE id = $9 AND state = $10 AND lease_holder = $11
+  message = $6, lease_holder = $7, lease_until_us = $8, request_id = $9, request_digest = $10
+WHERE id = $11 AND state = $12 AND lease_holder = $13
 RETURNING id"""
 _SEALED = "SELECT sealed FROM cohere_key_version WHERE team = $1 AND version = $2"
 _ALL_SEALED = "SELECT team, version, sealed FROM cohere_key_version WHERE sealed IS NOT NULL ORDER BY team, version"
@@ -143,8 +143,8 @@ async def _add(tx: Transaction, team: str, rotation: Rotation) -> None:
 async def _move(tx: Transaction, team: str, before: Rotation, after: Rotation) -> bool:
     moved = await tx.fetch(
         _MOVE_ROTATION, team if after.is_open else None, after.state.value, after.previous_version,
-        after.changed_at_us, _cause(after), after.message, after.lease_holder, after.lease_until_us, after.id,
-        before.state.value, before.lease_holder,
+        after.changed_at_us, _cause(after), after.message, after.lease_holder, after.lease_until_us,
+        after.request_id, after.request_digest, after.id, before.state.value, before.lease_holder,
     )  # fmt: skip
     return bool(moved)
 

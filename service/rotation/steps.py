@@ -57,8 +57,10 @@ def begin(team: str, found: Found, asked: Asked, seal: Seal | None = None) -> Wo
         current = history.current
         in_use = current is not None and current.fingerprint == found.fingerprint
         under_way = machine.there_already(history, found.fingerprint)
-        if in_use or (under_way is not None and _is_as_asked(under_way, asked)):
+        if in_use:
             return Change(history, [])
+        if under_way is not None and _is_as_asked(under_way, asked):
+            return machine.join(history, under_way, asked)
         return machine.stage(history, found, asked, now_us)
 
     return _asked(team, asked, found.fingerprint, act, seal)
@@ -107,10 +109,10 @@ def _asked(team: str, asked: Asked, fingerprint: bytes, act: Step, seal: Seal | 
         if begun is not None:
             return (begun, before), []
         change = act(before, await ledger.clock(tx))
-        if change.history == before:
-            return (machine.there_already(before, fingerprint), before), []
-        await _write(tx, before, change.history, seal)
-        return (change.history.rotation(asked.id), change.history), _records(team, change.notices)
+        if change.history != before:
+            await _write(tx, before, change.history, seal)
+        rotation = change.history.rotation(asked.id) or machine.there_already(change.history, fingerprint)
+        return (rotation, change.history), _records(team, change.notices)
 
     return Work("", work)
 

@@ -1,6 +1,9 @@
 """`cohort rotate` against a running service: what it shows where, how it ends, and that no key passes by."""
 
+import asyncio
 import io
+import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +14,7 @@ import pytest
 from clients.sandbox.keys import Key
 from service.rotation import follower
 from tests.e2e.cohort_service import Cohort, cohort
+from tests.e2e.processes import started
 from tests.e2e.test_operators import operate
 from tests.e2e.test_rotate_key import HELD, KEK, NEW, STRANGER, add_keys, put
 
@@ -52,6 +56,23 @@ async def test_a_slow_rotation_is_shown_as_it_goes(service: Cohort, capsys: pyte
 
     assert code == 0
     assert [line.split("] ")[1].split(":")[0] for line in lines] == ["staged", "current"]
+
+
+async def test_who_interrupts_it_has_the_terminal_back_at_once(service: Cohort) -> None:
+    service.fault(path="/v1/check-api-key", latency_ms=4500)
+    put(service, NEW)
+    access_key = service.access_keys["rotator"]
+    command = ("rotate", "demo", "--target", service.target)
+    with started(*command, folder=service.folder, COHORT_ACCESS_KEY=access_key) as process:
+        await asyncio.to_thread(process.until, "staged")
+        began_s = time.monotonic()
+        process.send(signal.SIGINT)
+        code = await asyncio.to_thread(process.ended)
+        ended_s = time.monotonic()
+
+    assert code == 130
+    assert "it may go on all the same: look at it with --request-id" in process.output
+    assert ended_s - began_s < 2.0
 
 
 async def test_what_fails_says_why_and_what_to_do(service: Cohort, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,10 @@ import pytest
 from yarl import URL
 
 from clients.sandbox import Sandbox
-from service.rotation.history import Cause, State
+from service.books.entries import Work
+from service.books.errors import BooksUnavailable
+from service.rotation import follower
+from service.rotation.history import OPEN, Cause, State
 from tests.rotation.scene import (
     DAY_US,
     NEW,
@@ -107,19 +110,78 @@ async def test_a_source_that_was_late_before_a_mistake_is_not_followed(one: Memb
     assert (one.in_use, one.sends()) == ((2, 1), NEW)
 
 
+async def test_a_change_that_the_database_kept_from_being_followed_is_followed_soon(
+    one: Member, source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "LOOK_AGAIN_MIN_S", 0.0)
+
+    async def refused(_: Work) -> None:
+        raise BooksUnavailable("the database does not answer")
+
+    source.value = NEW
+    with monkeypatch.context() as away:
+        away.setattr(one.books, "change", refused)
+        await one.tend()
+        assert one.sends() == OLD
+    await one.tend()
+
+    assert one.sends() == NEW
+
+
+async def test_a_change_during_a_rotation_that_somebody_asked_for_is_followed_soon_after_it(
+    one: Member, source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "LOOK_AGAIN_MIN_S", 0.0)
+    source.value = NEW
+    one.checker.free.clear()
+    asking = asyncio.create_task(one.rotate())
+    await until_open(one)
+    source.value = THIRD
+    looking = asyncio.create_task(one.follower.tend_all())
+    await until(lambda: source.reads == 3)
+    one.checker.free.set()
+    await asyncio.gather(asking, looking)
+    assert one.sends() == NEW
+    await one.tend()
+
+    assert one.sends() == THIRD
+
+
+async def test_calls_that_were_refused_wait_for_what_somebody_rotates_to(one: Member, source: MemorySource) -> None:
+    source.value = NEW
+    one.checker.free.clear()
+    asking = asyncio.create_task(one.rotate())
+    await until_open(one)
+    renewing = asyncio.create_task(one.rotations.renew(one.keys))
+    over, _ = await asyncio.wait({renewing}, timeout=0.3)
+    assert not over
+    one.checker.free.set()
+    await renewing
+
+    assert one.sends() == NEW
+    await asking
+
+
 async def test_whoever_asks_meanwhile_waits_for_what_began_by_itself(one: Member, source: MemorySource) -> None:
     source.value = NEW
     one.checker.free.clear()
     looking = asyncio.create_task(one.look())
     await until_open(one)
-    asking = asyncio.create_task(one.rotate())
-    await asyncio.sleep(0)
+    asking = asyncio.create_task(one.rotate(request_id="r1", request_digest=b"one"))
+    await until(lambda: one.history.rotations[0].request_id == "r1")
+    under_way = await one.rotate(request_id="r1", request_digest=b"one")
     one.checker.free.set()
     told = await asking
     await looking
+    await one.rotations.survived(one.keys, 2, 1)
+    again = await one.rotate(request_id="r1", request_digest=b"one")
 
+    assert under_way.rotation is not None
     assert told.rotation is not None
     assert (told.rotation.state, told.rotation.started_by) == (State.CURRENT, "cohort")
+    assert under_way.rotation.state in OPEN
+    assert again.rotation is not None
+    assert (again.rotation.id, again.rotation.state) == (told.rotation.id, State.ROLLED_BACK)
 
 
 async def test_what_somebody_asks_for_goes_before_what_began_by_itself(one: Member, source: MemorySource) -> None:
@@ -134,6 +196,7 @@ async def test_what_somebody_asks_for_goes_before_what_began_by_itself(one: Memb
     await asyncio.gather(asking, looking)
 
     assert [each.cause for each in one.history.rotations] == [Cause.SUPERSEDED, None]
+    assert one.told == []
     assert one.sends() == THIRD
 
 

@@ -16,7 +16,19 @@ from service.rotation.steps import Step
 from service.rotation.team_keys import TeamKeys
 from service.storage.database import Database, Transaction
 from tests.databases import Clock, Opener
-from tests.rotation.scene import NEW, OLD, STRANGER, TEAM, THIRD, Member, MemorySource, cohere, history_in, member
+from tests.rotation.scene import (
+    NEW,
+    OLD,
+    STRANGER,
+    TEAM,
+    THIRD,
+    Member,
+    MemorySource,
+    cohere,
+    history_in,
+    member,
+    until_open,
+)
 
 FOLLOWED_WITHIN_S = 2.0
 
@@ -183,6 +195,27 @@ async def test_a_replica_that_starts_late_finds_the_previous_version_in_the_sour
             assert second.in_use == (2, 1)
 
 
+async def test_a_replica_that_starts_with_what_another_rotates_to_waits_for_that(
+    postgres_database: Database, open_replica: Opener, sandbox: tuple[Sandbox, URL]
+) -> None:
+    source = MemorySource()
+    async with (
+        member(postgres_database, sandbox[1], source) as first,
+        member(await open_replica(), sandbox[1], source, started=False) as second,
+    ):
+        source.value = NEW
+        first.checker.free.clear()
+        asking = asyncio.create_task(first.rotate())
+        await until_open(first)
+        starting = asyncio.create_task(second.follower.start())
+        over, _ = await asyncio.wait({starting}, timeout=0.3)
+        assert not over
+        first.checker.free.set()
+        await asyncio.gather(asking, starting)
+
+        assert second.sends() == NEW
+
+
 async def test_a_replica_that_starts_with_a_value_that_failed_does_not_use_it(
     postgres_database: Database, open_replica: Opener, sandbox: tuple[Sandbox, URL]
 ) -> None:
@@ -193,6 +226,22 @@ async def test_a_replica_that_starts_with_a_value_that_failed_does_not_use_it(
         async with member(await open_replica(), sandbox[1], source) as second:
             assert (second.in_use, second.sends()) == ((None, None), None)
             assert "another organization" in second.ring.problem
+
+
+async def test_a_replica_that_starts_with_a_value_that_was_rolled_back_has_nothing_better(
+    postgres_database: Database, open_replica: Opener, sandbox: tuple[Sandbox, URL]
+) -> None:
+    source = MemorySource()
+    async with member(postgres_database, sandbox[1], source) as first:
+        source.value = NEW
+        await first.rotate()
+        await first.rotations.survived(first.keys, 2, 1)
+        async with member(await open_replica(), sandbox[1], source) as second:
+            assert (second.in_use, second.sends()) == ((2, None), NEW)
+            assert "version 2, which was rolled back" in second.ring.problem
+        source.previous = OLD
+        async with member(await open_replica(), sandbox[1], source) as third:
+            assert (third.in_use, third.sends()) == ((1, None), OLD)
 
 
 async def test_who_was_away_for_several_rotations_has_what_is_in_use(

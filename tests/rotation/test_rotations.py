@@ -1,12 +1,16 @@
 """What becomes of a rotation on one replica, on both engines, when somebody asks for it."""
 
 import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from yarl import URL
 
 from clients.sandbox import Sandbox
 from clients.sandbox.keys import KeyState
+from service.books.entries import Work
 from service.books.errors import RequestIdReused, RotationUnderWay, TeamUnknown
 from service.rotation import carrying
 from service.rotation.history import Cause, State
@@ -167,6 +171,42 @@ async def test_who_leaves_does_not_end_a_rotation(one: Member, source: MemorySou
     await asyncio.wait({asking})
     one.checker.free.set()
     await until(lambda: one.in_use == (2, 1))
+
+
+async def test_who_leaves_while_it_is_written_down_does_not_leave_it_to_nobody(
+    one: Member, source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.value = NEW
+    change, left = one.books.change, asyncio.Event()
+
+    async def answered_late(work: Work) -> Any:
+        answer = await change(work)
+        asking.cancel()
+        await left.wait()
+        return answer
+
+    monkeypatch.setattr(one.books, "change", answered_late)
+    asking = asyncio.create_task(one.rotate())
+    await asyncio.wait({asking})
+    monkeypatch.setattr(one.books, "change", change)
+    left.set()
+
+    assert asking.cancelled()
+    await until(lambda: one.in_use == (2, 1))
+
+
+async def test_an_overlap_ends_by_the_database_whatever_the_machine_takes_the_time_for(
+    one: Member, source: MemorySource, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    wrong = SimpleNamespace(monotonic=time.monotonic, time_ns=lambda: time.time_ns() + DAY_US * 1000)
+    monkeypatch.setattr("clients.key_ring.time", wrong)
+    source.value = NEW
+    await one.rotate(overlap_us=3_600_000_000)
+    assert one.in_use == (2, 1)
+
+    await clock.shift(3_600_000_000)
+    await one.replica.refresh()
+    assert one.ring.previous is None
 
 
 async def test_the_overlap_ends_and_what_nobody_uses_is_destroyed(

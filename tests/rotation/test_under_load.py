@@ -81,6 +81,20 @@ async def test_no_caller_notices_that_the_old_key_was_revoked_unannounced(servic
     assert load.failed == {}
 
 
+@pytest.mark.slow
+async def test_no_caller_notices_that_the_old_key_was_revoked_though_the_check_of_the_new_one_is_slow(
+    service: Cohort,
+) -> None:
+    service.fault(path="/v1/check-api-key", latency_ms=1200, times=None)
+    async with steady([service.channel], service.access_key, 20) as load:
+        await asyncio.sleep(0.3)
+        (service.folder / "demo.key").write_text(NEW)
+        accept(service, NEW)
+        await asyncio.sleep(3)
+
+    assert load.failed == {}
+
+
 async def test_no_caller_notices_a_key_that_dies_once_in_use(service: Cohort) -> None:
     accept(service, OLD, NEW)
     async with steady([service.channel], service.access_key, 40) as load:
