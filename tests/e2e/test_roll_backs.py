@@ -6,8 +6,8 @@ import pytest
 
 from clients.sandbox.keys import Key, KeyState
 from cohort.v1.team_pb2 import GetTeamRequest
-from service import key_rotation
 from service.books.errors import BooksUnavailable
+from service.cohere_keys import opening
 from service.rotation.rotations import Rotations
 from tests.e2e.cohort_service import Cohort
 from tests.e2e.test_rotate_key import NEW, put, rotate, sends, service, until
@@ -23,7 +23,7 @@ async def version_in_use(service: Cohort) -> int:
 async def test_a_roll_back_that_the_database_refused_is_made_once_it_answers(
     service: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_rotation, "ROLL_BACK_AGAIN_S", 0.01)
+    monkeypatch.setattr(opening, "ROLL_BACK_AGAIN_S", 0.01)
     put(service, NEW)
     await rotate(service)
     make, refusals = Rotations.survived, iter([BooksUnavailable("the database does not answer")])

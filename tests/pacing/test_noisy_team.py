@@ -62,8 +62,9 @@ async def two_teams(folder: Path) -> AsyncIterator[tuple[Team, Team]]:
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(sandbox.serve())
         sandbox.state.faults.add([Fault(latency_ms=LATENCY_MS, times=None)])
-        terms = {"pacing": 'key_kind = "production"', "more": team_lines("noisy", url) + key_lines}
-        service = await stack.enter_async_context(cohort(folder, base_url=url, **terms))
+        more = team_lines("noisy", url) + key_lines
+        made = cohort(folder, base_url=url, pacing='key_kind = "production"', more=more)
+        service = await stack.enter_async_context(made)
         teams = []
         for access_key in (service.access_key, noisy_key):
             options = [("grpc.use_local_subchannel_pool", 1)]
