@@ -111,14 +111,14 @@ class KeyHistoryMachine(RuleBasedStateMachine):
     )
     def stage(self, value: bytes, overlap_us: int, holder: str, by: str) -> None:
         self.ids += 1
-        asked = Asked(f"rotation{self.ids}", by, overlap_us, holder, request_id=f"request{self.ids}")
+        asked = Asked(f"rotation{self.ids:04}", by, overlap_us, holder, request_id=f"request{self.ids}")
         self._step("stage", Found(value, "env:KEY"), asked)
 
     @precondition(lambda self: len(self.rotations) % 3 == 1)
     @rule(holder=st.sampled_from(HOLDERS))
     def refuse(self, holder: str) -> None:
         self.ids += 1
-        asked = Asked(f"rotation{self.ids}", "platform/ada", 0, holder)
+        asked = Asked(f"rotation{self.ids:04}", "platform/ada", 0, holder)
         self._step("refuse", asked, Cause.KEY_NOT_SET, "env:KEY: not set")
 
     @precondition(lambda self: self.rotations)
