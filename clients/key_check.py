@@ -75,6 +75,8 @@ class KeyChecker:
 
 async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None) -> KeyVerdict:
     """What Cohere says of a value that is unusual in that way, if it is."""
+    import cohere.models.raw_client  # noqa: PLC0415 (with the next, for those below: before the check's time begins)
+    import cohere.raw_base_client  # noqa: PLC0415, F401
     import httpx  # noqa: PLC0415 (with the SDK, at the first check)
     from cohere.core.api_error import ApiError  # noqa: PLC0415
     from cohere.core.client_wrapper import AsyncClientWrapper  # noqa: PLC0415

@@ -11,8 +11,8 @@ from service.config import ConfigError, environment_variable
 SWITCH_INTERVAL_S = 0.0005
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
-# gRPC's tracers print metadata, and with it credentials.
-_TELLTALE = ("GRPC_TRACE",)
+# gRPC's tracers print metadata, and with it credentials; the other has OpenSSL write down what opens a connection.
+_TELLTALE = ("GRPC_TRACE", "SSLKEYLOGFILE")
 
 
 def secure() -> None:
@@ -22,7 +22,7 @@ def secure() -> None:
     Raises:
         ConfigError: The process cannot be made safe.
     """
-    problems = [f"{name}: would print credentials; unset it" for name in _TELLTALE if environment_variable(name)]
+    problems = [f"{name}: would show credentials; unset it" for name in _TELLTALE if environment_variable(name)]
     if api_implementation.Type() != "upb":
         problems.append("protobuf: the upb backend is missing; the pure Python one recurses on hostile input")
     if problems:

@@ -8,6 +8,7 @@ import structlog
 from service import config
 from service.config import Config, ConfigError
 from service.snapshot import Snapshot, snapshot_of
+from service.watch import stamp_of
 
 _log = structlog.get_logger()
 
@@ -18,11 +19,15 @@ class Reloader:
     Args:
         snapshot: The first one.
         taking_over: Told of each later one just before it comes into force; a ConfigError of it keeps it out.
+
+    Attributes:
+        seen: What the files of the first one were; a start may take long, and they may be changed meanwhile.
     """
 
     def __init__(self, snapshot: Snapshot, taking_over: Callable[[Snapshot], object]) -> None:
         self.snapshot = snapshot
         self._taking_over = [taking_over]
+        self.seen = stamp_of(self.config_files())
 
     def ask_first(self, taking_over: Callable[[Snapshot], object]) -> None:
         """Has somebody told before all others, for it may not be able to."""

@@ -270,7 +270,7 @@ def _start_tasks(
     stack: contextlib.AsyncExitStack, reloader: Reloader, metrics: Metrics, health: Health, kept: Bookkeeping
 ) -> None:
     for work in (
-        watch(reloader.config_files, reloader.reload),
+        watch(reloader.config_files, reloader.reload, seen=reloader.seen),
         metrics.watch_loop(),
         health.follow_books(),
         kept.keep_house(lambda: reloader.snapshot, _attempt_us_max(reloader.snapshot)),

@@ -29,15 +29,21 @@ def stamp_of(paths: Iterable[Path]) -> Stamp:
     return tuple(stamp)
 
 
-async def watch(paths: Callable[[], list[Path]], changed: Callable[[], object], interval_s: float = INTERVAL_S) -> None:
+async def watch(
+    paths: Callable[[], list[Path]],
+    changed: Callable[[], object],
+    interval_s: float = INTERVAL_S,
+    seen: Stamp | None = None,
+) -> None:
     """Calls *changed* after a change of any of *paths*, until cancelled.
 
     Args:
         paths: The files to look at now; asked every time, for a reload may change them.
         changed: What to do.
         interval_s: Seconds between two looks.
+        seen: What the files were when they were read; absent = as they are now.
     """
-    seen = stamp_of(paths())
+    seen = stamp_of(paths()) if seen is None else seen
     while True:
         await asyncio.sleep(interval_s)
         now = stamp_of(paths())
@@ -47,4 +53,6 @@ async def watch(paths: Callable[[], list[Path]], changed: Callable[[], object], 
             except Exception as error:
                 # One bad edit must not end the watch: the next one may be good.
                 _log.error("change not taken", exc_info=error)
-            seen = stamp_of(paths())
+            # What is written while they are read is another change; files that are new to the watch were just read.
+            before = {file[0]: file for file in now}
+            seen = tuple(before.get(file[0], file) for file in stamp_of(paths()))

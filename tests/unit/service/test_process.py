@@ -17,9 +17,10 @@ def test_no_core_dump_is_left() -> None:
     assert ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
 
 
-def test_a_tracer_that_prints_credentials_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRPC_TRACE", "http")
-    with pytest.raises(ConfigError, match="GRPC_TRACE"):
+@pytest.mark.parametrize("name", ["GRPC_TRACE", "SSLKEYLOGFILE"])
+def test_what_shows_credentials_stops_the_start(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "/somewhere")
+    with pytest.raises(ConfigError, match=name):
         process.secure()
 
 
