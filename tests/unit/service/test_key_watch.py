@@ -130,6 +130,17 @@ async def test_a_refused_key_is_asked_about_often_until_it_is_good_and_told_of_o
                     "cohere key good"]  # fmt: skip
 
 
+async def test_a_refusal_that_cohere_did_not_mean_is_over_though_the_source_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(team_key_watch, "SOURCE_WAIT_S", 0.02)
+    async with watching("search") as scene:
+        scene.keys("search").renew = asyncio.Event().wait
+        await scene.reject("search")
+        assert scene.keys("search").rejected
+        await until(lambda: not scene.keys("search").rejected)
+
+
 async def test_a_refusal_that_cohere_did_not_mean_is_over_with_the_next_check_and_alerts_nobody() -> None:
     async with watching("search") as scene:
         await scene.reject("search")
