@@ -1,6 +1,7 @@
 """Watches one team's Cohere key: has Cohere asked about it, and tells what becomes of it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -17,6 +18,8 @@ HEAL_S = 2.0
 """Between two looks at a key that is refused or missing; source and Cohere are both asked."""
 LOOK_TIMEOUT_S = 15.0
 _NO_KEY = "see that its source can be read and holds a good key of the team's"
+SOURCE_WAIT_S = 2.0
+"""A source that hangs, or a rotation that lasts, does not keep Cohere from being asked about what is in use."""
 
 Survived = Callable[[str, int, int], object]
 """Told of a team, its current version, which Cohere refuses, and the previous one, which it takes."""
@@ -73,8 +76,10 @@ class TeamKeyWatch:
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 if self.interval_s is not None:
-                    # A refusal has begun a renewal of its own.
-                    await (self._keys.renewal_over() if self._renewing else self._keys.renewed())
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(SOURCE_WAIT_S):
+                            # A refusal has begun a renewal of its own.
+                            await (self._keys.renewal_over() if self._renewing else self._keys.renewed())
                 self._renewing = False
                 await self.check()
         except TimeoutError:

@@ -144,6 +144,17 @@ async def test_a_key_that_is_refused_whole_after_an_endpoint_was_is_told_of_agai
     assert scene.alerts == [("cohere_key_refused", "search")] * 3
 
 
+async def test_a_refusal_that_cohere_did_not_mean_is_over_though_the_source_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(team_watch, "SOURCE_WAIT_S", 0.02)
+    async with watching("search") as scene:
+        scene.keys("search").renew = asyncio.Event().wait
+        await scene.reject("search")
+        assert scene.keys("search").rejected
+        await until(lambda: not scene.keys("search").rejected)
+
+
 async def test_a_refusal_that_cohere_did_not_mean_is_over_with_the_next_check_and_alerts_nobody() -> None:
     async with watching("search") as scene:
         await scene.reject("search")
