@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from yarl import URL
 
+from clients.breaker import Refusal
 from clients.cohere_key import CohereKey
 from clients.secrets.key_source import KeySource
 from service.rotation.history import Cause
@@ -36,6 +37,16 @@ class Ring(Protocol):
     """What operators have to know of the key's source, or ""."""
     now_us: Callable[[], int]
     """By what an overlap ends."""
+
+    @property
+    def in_use(self) -> CohereKey | None:
+        """What attempts use, or None."""
+        ...
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why Cohere refuses all that attempts could use, or None."""
+        ...
 
     def use(
         self, current: CohereKey | None, previous: CohereKey | None = None, overlap_end_us: int | None = None

@@ -147,11 +147,11 @@ class Rotations:
                         keys.way.ring.problem = f"{found.reference}: the value {flaws[0].problem}; {flaws[0].advice}"
                         return
                     await self._replica.step(keys, lambda history, now_us: machine.adopt(history, found, now_us))
-                case News.CHANGED:
+                case News.NONE if not await self._is_good_by_now(keys, found, value):
+                    self._tell_if_refused(keys, found)
+                case _:
                     wish = Wish(keys.team, AUTOMATIC, OVERLAP_DEFAULT_US)
                     await self._begin(keys, found, value, self._asked(wish))
-                case News.NONE:
-                    self._tell_if_refused(keys, found)
             keys.looked_at(found.fingerprint)
         under_way = machine.there_already(keys.history, found.fingerprint)
         if under_way is not None and under_way.is_open:
@@ -272,12 +272,24 @@ class Rotations:
                     else:
                         await asyncio.wait({task})
 
+    async def _is_good_by_now(self, keys: TeamKeys, found: Found, value: Secret) -> bool:
+        """Whether what was not taken would be now, for a team that has no other key; others are not to ask again."""
+        ring = keys.way.ring
+        stuck = ring.in_use is None or ring.refusal is not None
+        if not stuck or _not_taken(keys.history, found) is None:
+            return False
+        return (await self._carrier.judge(keys, value.reveal(), None)).cause is None
+
     def _tell_if_refused(self, keys: TeamKeys, found: Found) -> None:
         """Tells operators why what lies in the source is not in use."""
-        known: Version | None = keys.history.latest_of(found.fingerprint)
-        if known is None or known.state not in {State.FAILED, State.ROLLED_BACK}:
-            return
-        rotation = keys.history.rotation_to(known.version)
-        if rotation is not None:
+        known = _not_taken(keys.history, found)
+        rotation = None if known is None else keys.history.rotation_to(known.version)
+        if known is not None and rotation is not None:
             fate = "failed" if known.state is State.FAILED else "was rolled back"
             keys.way.ring.problem = f"{found.reference} holds version {known.version}, which {fate}: {rotation.message}"
+
+
+def _not_taken(history: History, found: Found) -> Version | None:
+    """The version that a value was when it failed, or was rolled back; None if it was not, or is another by now."""
+    known = history.latest_of(found.fingerprint)
+    return known if known is not None and known.state in {State.FAILED, State.ROLLED_BACK} else None

@@ -136,6 +136,16 @@ async def test_it_heals_by_itself_when_cohere_takes_the_key_again(service: Cohor
     assert (await key_of(service)).state == team_pb2.COHERE_KEY_STATE_AVAILABLE
 
 
+async def test_it_heals_by_itself_when_cohere_takes_the_new_key_that_it_refused_at_first(service: Cohort) -> None:
+    keys_at_cohere(service)
+    put(service, NEW)
+    await timed_refusal(service)
+    assert (await timed_refusal(service))[0].reason == "COHERE_KEY_REJECTED"
+    keys_at_cohere(service, NEW)
+
+    assert await healed_after_s(service) < HEALED_S
+
+
 async def test_a_source_that_hangs_makes_no_call_hang(service: Cohort) -> None:
     service.service.reloader.snapshot.clients["demo"].keys.renew = asyncio.Event().wait
     keys_at_cohere(service)

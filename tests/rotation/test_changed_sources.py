@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from yarl import URL
 
+from clients.breaker import Refusal
 from clients.sandbox import Sandbox
 from service.books.entries import Work
 from service.books.errors import BooksUnavailable
@@ -54,6 +55,38 @@ async def test_what_failed_is_told_once_and_not_taken_again_by_itself(one: Membe
     assert len(one.history.rotations) == len(one.told) == 1
     assert (one.in_use, one.sends()) == ((1, None), OLD)
     assert "version 2, which failed: " in one.ring.problem
+
+
+async def test_what_failed_is_taken_once_it_is_good_by_a_team_that_has_no_other_key(
+    one: Member, source: MemorySource, sandbox: tuple[Sandbox, URL]
+) -> None:
+    source.value = UNKNOWN
+    await one.look()
+    assert one.ring.in_use is not None
+    accept(sandbox[0])
+    one.ring.checked(one.ring.in_use, Refusal.REJECTED, one.ring.now_s())
+    await one.look()
+    assert (one.in_use, len(one.history.rotations)) == ((1, None), 1)
+    accept(sandbox[0], UNKNOWN)
+    await one.look()
+
+    assert (one.in_use, one.sends()) == ((3, 1), UNKNOWN)
+    assert len(one.told) == 1
+
+
+async def test_a_key_of_another_organization_is_not_taken_for_want_of_another(
+    one: Member, source: MemorySource, sandbox: tuple[Sandbox, URL]
+) -> None:
+    await one.tend()  # learns whose the version in use is
+    accept(sandbox[0], STRANGER)
+    source.value = STRANGER
+    assert one.ring.in_use is not None
+    one.ring.checked(one.ring.in_use, Refusal.REJECTED, one.ring.now_s())
+    for _ in range(3):
+        await one.look()
+
+    assert (one.in_use, one.sends()) == ((1, None), OLD)
+    assert len(one.history.rotations) == 1
 
 
 async def test_what_was_rolled_back_is_taken_again_only_if_somebody_asks(one: Member, source: MemorySource) -> None:
