@@ -14,7 +14,11 @@ DAY_US = 86_400_000_000
 OLD, NEW = Found(b"old", "file:key", "1", "org"), Found(b"new", "file:key", "2")
 
 
-def explore(histories: int, steps: int) -> None:
+OFTEN = {"stage", "verify", "make_current", "Overtaken", "RotationUnderWay"}
+SELDOM = {"adopt", "refuse", "claim", "fail", "roll_back", "retire", "destroy"}
+
+
+def explore(histories: int, steps: int, made: set[str]) -> None:
     KeyHistoryMachine.counts.clear()
     asked = settings(
         max_examples=histories,
@@ -26,10 +30,7 @@ def explore(histories: int, steps: int) -> None:
     )
     run_state_machine_as_test(KeyHistoryMachine, settings=asked)
     print(dict(KeyHistoryMachine.counts.most_common()))
-    assert KeyHistoryMachine.counts.keys() == {
-        "adopt", "stage", "refuse", "claim", "verify", "make_current", "fail", "roll_back", "retire", "destroy",
-        "Overtaken", "RotationUnderWay",
-    }  # fmt: skip
+    assert made <= KeyHistoryMachine.counts.keys() <= OFTEN | SELDOM
 
 
 def asked(number: int = 1, *, by: str = "platform/ada", holder: str = "a", overlap_us: int = DAY_US) -> Asked:
@@ -52,13 +53,13 @@ def states(history: History) -> list[State]:
 
 
 def test_no_order_of_steps_breaks_what_holds_of_a_teams_keys() -> None:
-    explore(150, 50)
+    explore(150, 50, OFTEN)
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
 def test_no_long_order_of_steps_breaks_what_holds_of_a_teams_keys() -> None:
-    explore(5_000, 100)
+    explore(5_000, 100, OFTEN | SELDOM)
 
 
 def test_a_rotation_goes_its_whole_way() -> None:
