@@ -120,9 +120,12 @@ class History:
         return under_way if version is not None and version.fingerprint == fingerprint else None
 
     def fallback(self, now_us: int) -> Version | None:
-        """The version that a refused call may fall back on at a time."""
-        previous = self.previous
-        return previous if previous is not None and now_us < previous.overlap_until_us else None
+        """The version that a refused call may fall back on at a time, which may be a little behind the database's."""
+        previous, current = self.previous, self.current
+        rotation = None if current is None else self.rotation_to(current.version)
+        if previous is None or (rotation is not None and rotation.overlap_us == 0):
+            return None
+        return previous if now_us < previous.overlap_until_us else None
 
     def version(self, number: int | None) -> Version | None:
         """The version of a number."""

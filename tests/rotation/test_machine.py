@@ -143,3 +143,10 @@ def test_only_who_holds_a_rotation_moves_it_until_the_lease_is_over() -> None:
     with pytest.raises(Overtaken):
         machine.verify(history, "rotation1", "a", "org", START_US + LEASE_US)
     assert states(machine.verify(history, "rotation1", "b", "org", START_US + LEASE_US).history)[-1] is State.VERIFIED
+
+
+def test_without_an_overlap_nothing_is_fallen_back_on_by_a_clock_that_is_behind() -> None:
+    history = rotated(adopted(), overlap_us=0)
+
+    assert history.previous is not None
+    assert history.fallback(START_US - 1) is None
