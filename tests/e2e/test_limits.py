@@ -35,7 +35,7 @@ async def trailers_of(call: Any) -> dict[str, str]:
     return {str(name): str(value) for name, value in await call.trailing_metadata() or ()}
 
 
-async def early_in_a_minute(seconds: int = 20) -> None:
+async def early_in_a_minute(seconds: int = 8) -> None:
     """Waits until so much of a minute is left, that the next calls are in one."""
     now_us = time.time_ns() // 1000
     left_us = window_at(None, now_us).end_us - now_us

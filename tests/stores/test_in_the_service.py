@@ -107,7 +107,8 @@ async def test_calls_go_on_while_the_store_is_away_and_a_new_key_is_taken_when_i
         await shelf.close()
 
 
-@pytest.mark.slow
+@pytest.mark.prove
+@pytest.mark.prove_short
 async def test_calls_go_on_for_an_hour_without_the_store_though_its_token_ends_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
