@@ -5,6 +5,7 @@ pauses inside a transaction than in production: on a machine that runs tests on 
 tests of the storage, which hold its bounds, are left as they are.
 """
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,11 @@ hypothesis.settings.register_profile("prove", max_examples=2000, deadline=None)
 pytest_plugins = ["tests.databases", "tests.idp.fixtures"]
 
 _STORAGE = Path(__file__).parent / "storage"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: the tests wait about as long as they reckon."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

@@ -114,6 +114,8 @@ def test_time_tells_nothing_of_a_key(what: str) -> None:
     assert best(runs) < T_MAX
 
 
+@pytest.mark.prove
+@pytest.mark.prove_short
 @pytest.mark.parametrize("what", CLASSES)
 def test_a_few_checks_tell_nothing_of_a_key(what: str) -> None:
     """No evidence by itself: it finds at every run what is left out for some keys, as the naive checks below do.
@@ -123,6 +125,8 @@ def test_a_few_checks_tell_nothing_of_a_key(what: str) -> None:
     assert best(told_apart(refused, *drawn(CLASSES[what], FEW_CHECKS))) < T_MAX
 
 
+@pytest.mark.prove
+@pytest.mark.prove_short
 @pytest.mark.parametrize(("what", "check"), NAIVE)
 def test_a_comparison_that_ends_early_is_found(what: str, check: Callable[[str], object]) -> None:
     inputs: Sequence[Sequence[str]] = drawn(CLASSES[what], FEW_CHECKS)

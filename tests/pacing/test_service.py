@@ -29,7 +29,7 @@ FASTER = 20
 Embedding: TypeAlias = Callable[[EmbedRequest], Awaitable[EmbedResponse]]
 
 
-@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.prove), 3])
+@pytest.fixture(params=[1, 3])
 def replicas_and_database(request: pytest.FixtureRequest) -> tuple[int, str]:
     """How many replicas, and where they keep their books."""
     count: int = request.param
@@ -97,7 +97,8 @@ async def require_no_429(services: list[Cohort], minute_s: float, bursts: Sequen
     assert 0.75 < used < 1
 
 
-@pytest.mark.slow
+@pytest.mark.prove
+@pytest.mark.prove_short
 async def test_a_burst_of_embeds_is_paced_without_a_429(
     tmp_path: Path, replicas_and_database: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,14 +30,15 @@ PAGE = (ROOT / "docs" / "keys.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^ *\$ (.*)$", PAGE, re.MULTILINE)
 KEYS = {name: f"canary-{name}-" + "k" * 28 for name in ("one", "two", "three", "four", "held")}
 _BUDGET = r"BUDGET +LIMIT.*\n(search|research) .*\n"
+_PROGRESS = r"(\[.*\] staged: .*\n)?\[.*\] current: .*\n"
 _ROTATION = r"TEAM +ROTATION +STATE +CURRENT +PREVIOUS +KEPT UNTIL\n"
 PRINTED = {
     "cohort teams show": rf"{_BUDGET}\nTEAM +WAITING.*\nsearch .*\n\nTEAM +ENDPOINTS.*\nsearch .* available\n(.*\n)+",
     "cohort audit list --team search --kind notice": r"TIME.*\n(.* cohere_key_.*\n|.*\n)+",
     "cohort audit list --team search --kind intent": r'(\{.*"cohere_key_version.*\}\n)+',
     "cohort rotate search --validate-only": rf"{_ROTATION}search +- +verified \(nothing was changed\) .*\n",
-    "cohort rotate search": rf"(\[.*\] staged: .*\n)?\[.*\] current: .*\n{_ROTATION}search +\w{{12}} +current +\d+ +\d+ .*\n",
-    "cohort rotate research": rf"(\[.*\] staged: .*\n)?\[.*\] current: .*\n{_ROTATION}research +\w{{12}} +current +1 +- +-\n",
+    "cohort rotate search": rf"{_PROGRESS}{_ROTATION}search +\w{{12}} +current +\d+ +\d+ .*\n",
+    "cohort rotate research": rf"{_PROGRESS}{_ROTATION}research +\w{{12}} +current +1 +- +-\n",
     "cohort check --keys": r"TEAM .*\n(.*\n)+",
     "cohort usage": r"(.*\n)+",
     "cohort budget adjust": rf"(.*\n)*{_BUDGET}",

@@ -20,7 +20,8 @@ from bench.waits import paced, waits_of
 from bench.workloads import all_workloads
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.prove,
+    pytest.mark.prove_short,
     pytest.mark.skipif(not (shutil.which("h2load") and shutil.which("nginx")), reason="needs h2load and nginx"),
 ]
 CALLS = 64
