@@ -32,7 +32,7 @@ run: $(RUN)  ## serve on 127.0.0.1:50051: the sandbox, or Cohere if CO_API_KEY i
 
 .PHONY: test
 test: $(DEV)  ## run the tests, five minutes at most
-	$(VENV)/bin/pytest -n auto $(PYTEST)
+	$(VENV)/bin/pytest -n auto --dist worksteal $(PYTEST)
 
 .PHONY: lint
 lint: $(DEV) $(BUF)  ## check style, types, layers, contract, generated code and house rules

@@ -188,7 +188,8 @@ async def called(made: Scene, secrets: Secrets) -> list[Ended]:
     return [await RPCS[CHAT].call(made.channel(), requests.chat(), each.metadata) for each in shown]
 
 
-@pytest.mark.slow
+@pytest.mark.prove
+@pytest.mark.prove_short
 @pytest.mark.parametrize(
     ("where", "shape"),
     [*(("a log line", shape) for shape in ENCODED), *((where, "base64") for where in OF_CALLS), ("nowhere", "raw")],

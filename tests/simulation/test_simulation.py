@@ -12,7 +12,7 @@ from tests.simulation.simulator import Simulation
 from tests.simulation.sweep import Sweep, sweep
 
 USABLE_SHARE_MIN = {"calm": 0.995, "burst": 0.988, "chaos": 0.97}
-RUNS = {"calm": 8, "burst": 14, "chaos": 8}
+RUNS = {"calm": 5, "burst": 8, "chaos": 5}
 PROMISED_REFUSALS = {"BudgetInFlight", "BudgetSpent", "CANCELLED"}
 """All that a call without an answer may get while nothing goes wrong."""
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
