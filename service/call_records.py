@@ -128,7 +128,8 @@ def _answer(call: Call, outcome: Outcome, usages: tuple[Usage, ...], *, corrects
     record = Record("answer", call.call_id, team, orjson.dumps(facts))
     if who is None:
         return Note("", record, usages)
-    return Note(team, record, usages, call.snapshot.budget_of(team).zone, keep=corrects or call.on_record)
+    zone = call.snapshot.budget_of(team).zone
+    return Note(team, record, usages, zone, keep=corrects or call.on_record, corrects=corrects)
 
 
 def _acting(who: Principal) -> dict[str, Any]:

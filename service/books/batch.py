@@ -77,7 +77,7 @@ class _Batch:
     counted: list[Counted] = field(default_factory=list)
     releases: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     settled: list[Settlement] = field(default_factory=list)
-    answered: set[str] = field(default_factory=set)
+    written_before: list[Note] = field(default_factory=list)
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Ends attempts; one that had ended before leaves no second record."""
@@ -111,9 +111,11 @@ class _Batch:
 
     async def answer(self, kept: Sequence[Note]) -> None:
         """Finds the kept answers that were written before, by a commit of which nobody knew."""
-        call_ids = [note.record.call_id for note in kept if note.record.call_id]
-        if call_ids:
-            self.answered = await ledger.answered_before(self.tx, call_ids)
+        for entry in sorted(kept, key=lambda each: each.record.call_id):
+            if entry.record.call_id:
+                period = self._known(entry.team) or period_at(entry.zone, self.now_us)
+                if await ledger.written_before(self.tx, entry, period, self.now_us):
+                    self.written_before.append(entry)
 
     async def work(self, entry: Work) -> None:
         result, notices = await entry.act(self.tx)
@@ -159,7 +161,7 @@ class _Batch:
 
     def note(self, entry: Note) -> None:
         record = entry.record
-        if entry.keep and record.call_id in self.answered:
+        if entry in self.written_before:
             self.results.append((entry, None))
             return
         if entry.usages:

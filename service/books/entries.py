@@ -115,7 +115,9 @@ class Note(Entry):
     usages: tuple[Usage, ...] = ()
     zone: ZoneInfo = UTC
     keep: bool = False
-    """Keeps it until it is durable; of a call that had an attempt it then stands once, however often it is written."""
+    """Keeps it until it is durable; what is of a call then stands once, however often it is written."""
+    corrects: bool = False
+    """It tells of another end than the call's record before."""
 
     @property
     def is_kept(self) -> bool:

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from service.books.entries import Admission, Admitted, Settlement
+from service.books.entries import Admission, Admitted, Note, Settlement
 from service.books.period import Period, period_at
 from service.storage.database import Step, Transaction
 
@@ -44,9 +44,13 @@ VALUES ($1, $2, $3, $4, 0, 0, 0, 'void', '', $5, '', '', '')
 ON CONFLICT (call_id, attempt) DO UPDATE SET charge_nanos = 0, state = 'void', has_outcome = 1
   WHERE call_hold.has_outcome = 0 AND call_hold.state IN ('open', 'forfeited')
 RETURNING period_start_us, hold_nanos, price_version, at_us"""
-_ANSWER = """
-UPDATE call_hold SET answer_writes = answer_writes + 1 WHERE call_id = $1 AND attempt = 1
-RETURNING call_id, answer_writes"""
+_WRITTEN = """
+INSERT INTO call_hold (call_id, attempt, budget_id, period_start_us, hold_nanos, charge_nanos, has_outcome, state,
+                       price_version, at_us, endpoint, model, credential_id, answer_writes, correction_writes)
+VALUES ($1, 1, $2, $3, 0, 0, 0, 'void', '', $4, '', '', '', $5, $6)
+ON CONFLICT (call_id, attempt) DO UPDATE SET answer_writes = call_hold.answer_writes + $5,
+  correction_writes = call_hold.correction_writes + $6
+RETURNING answer_writes, correction_writes"""
 _STANDING = """
 SELECT b.frozen_at_us, p.period_start_us, p.period_end_us, p.committed_nanos
 FROM budget AS b
@@ -143,13 +147,14 @@ async def withdraw(tx: Transaction, admission: Admission, period: Period, now_us
     return Admitted(Period(start_us, end_us), admitted_at_us, hold_nanos)
 
 
-async def answered_before(tx: Transaction, call_ids: Sequence[str]) -> set[str]:
-    """Takes note that the answer records of calls are written; gives the calls that had one already.
+async def written_before(tx: Transaction, answer: Note, period: Period, now_us: int) -> bool:
+    """Takes note that a call's answer record, or the correction of it, is written; tells whether it was already.
 
-    Of calls without an attempt nothing is known.
+    Of a call without an attempt a void hold without a price stands for that.
     """
-    rows = await tx.fetch_each(_ANSWER, [(call_id,) for call_id in sorted(call_ids)])
-    return {call_id for call_id, writes in rows if writes > 1}
+    kind = (1 - answer.corrects, int(answer.corrects))
+    rows = await tx.fetch(_WRITTEN, answer.record.call_id, answer.team, period.start_us, now_us, *kind)
+    return bool(rows[0][answer.corrects] > 1)
 
 
 async def move(tx: Transaction, budget_id: str, period: Period, nanos: int, limit_nanos: int) -> int | None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -148,8 +148,17 @@ async def live(events: list[Any]) -> None:
         require_true(made, kept)
 
 
+LEFT_IN_THE_QUEUE = [
+    ([([], None, False)], ("nothing",), 0.0),
+    ([], ("faults", [""]), 0.0),
+    ([([], ("cancel", 0.0005), False)], ("faults", ["answer"]), 0.0),
+]
+"""A caller leaves before its hold is written, and nobody knows whether the record of that is."""
+
+
 @settings(deadline=None)
 @given(EVENTS)
+@example(LEFT_IN_THE_QUEUE)
 def test_whatever_befalls_the_database_every_call_has_the_end_that_its_caller_got(events: list[Any]) -> None:
     with capture_logs():  # they are many
         in_simulated_time(live)(events)

@@ -23,9 +23,10 @@ CREATE TABLE budget_period (
   CHECK (period_start_us < period_end_us)
 ) /* SQLite: WITHOUT ROWID */;
 
--- One row for each HTTP request to Cohere that can cost money. answer_writes, on a call's first attempt, counts how often
--- its answer record was written, for only the first time counts. has_outcome: its outcome record is written, once. A void
--- one without a price_version was never admitted: it keeps the place of a commit whose end is not known.
+-- One row for each HTTP request to Cohere that can cost money. answer_writes and correction_writes, on a call's first
+-- attempt, count how often its answer record and the correction of it were written, for only the first time counts.
+-- has_outcome: its outcome record is written, once. A void one without a price_version was never admitted: it keeps the
+-- place of a commit whose end is not known, or counts the writes of a call that had no attempt.
 CREATE TABLE call_hold (
   call_id TEXT NOT NULL,
   attempt INTEGER NOT NULL CHECK (attempt >= 1),
@@ -34,6 +35,7 @@ CREATE TABLE call_hold (
   hold_nanos BIGINT NOT NULL CHECK (hold_nanos >= 0),
   charge_nanos BIGINT CHECK (charge_nanos >= 0),
   answer_writes INTEGER NOT NULL DEFAULT 0,
+  correction_writes INTEGER NOT NULL DEFAULT 0,
   has_outcome INTEGER NOT NULL CHECK (has_outcome IN (0, 1)),
   state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'void', 'forfeited')),
   price_version TEXT NOT NULL,
