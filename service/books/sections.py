@@ -170,11 +170,11 @@ DAYS = Section(
 SELECT team, day_start_us, day_end_us, endpoint, model, credential_id, reason, calls, attempts, cost_nanos,
   input_tokens, output_tokens, search_units, images, image_tokens, text_tokens, classifications, pages
 FROM usage_day
-WHERE (team, day_start_us, endpoint, model, credential_id, reason) > ($1, $2, $3, $4, $5, $6)
+WHERE (team, day_start_us, reason, endpoint, model, credential_id) > ($1, $2, $3, $4, $5, $6)
   AND day_start_us >= $7 AND day_start_us < $8 AND ($9 = '' OR team = $9)
-ORDER BY team, day_start_us, endpoint, model, credential_id, reason LIMIT $10 OFFSET $11""",
+ORDER BY team, day_start_us, reason, endpoint, model, credential_id LIMIT $10 OFFSET $11""",
     (_FIRST_TEXT, _FIRST_INT, "", "", "", ""),
-    (0, 1, 3, 4, 5, 6),
+    (0, 1, 6, 3, 4, 5),
     bounds=3,
 )  # fmt: skip
 RECORDS = Section(

@@ -101,7 +101,7 @@ async def sum_up(tx: Transaction, wanted: Wanted, rows_max: int, after: int = 0)
     names = (int(dimension in by) for dimension in _NAMED)
     window, team = wanted.window, wanted.team
     whose = (int(team is None), team or "", window.start_us, window.end_us)
-    return await tx.fetch(statement.USAGE, time, *names, *whose, rows_max, after)
+    return await tx.fetch(statement.USAGE, *whose, *names, time, rows_max, after)
 
 
 def report_of(summed_up: Sequence[Row], wanted: Wanted, after: int = 0) -> Report:

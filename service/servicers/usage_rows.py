@@ -28,7 +28,9 @@ def fill_figures(message: get_usage_pb2.UsageFigures, figures: Figures) -> None:
     message.calls = figures.calls
     if figures.failures_by_reason:
         message.failures = figures.failures
-        message.failures_by_reason.update(figures.failures_by_reason)
+        by_reason = message.failures_by_reason
+        for reason, calls in figures.failures_by_reason.items():  # update() takes twice as long
+            by_reason[reason] = calls
     message.attempts = figures.attempts
     units = message.billed_units
     for unit, count in zip(UNITS, figures.units, strict=True):

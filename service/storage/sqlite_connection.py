@@ -174,5 +174,7 @@ def _make_private(path: Path) -> None:
 
 def _configure(connection: apsw.Connection, *, writes: bool) -> None:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    # Or SQLite compiles a statement anew for each value bound to it that might have another plan; none of ours has.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     for pragma in _WRITER if writes else _READER:
         connection.execute(pragma)

@@ -106,6 +106,7 @@ CREATE TABLE checkpoint (
 );
 
 -- Each record of a call adds to exactly one row of usage_day and one of usage_quarter, with the same day_start_us.
+-- What a day's reports have no rows for comes last in its key: a team's day is summed up in the order that it lies in.
 CREATE TABLE usage_day (
   team TEXT NOT NULL,
   day_start_us BIGINT NOT NULL,
@@ -125,7 +126,7 @@ CREATE TABLE usage_day (
   text_tokens BIGINT NOT NULL DEFAULT 0,
   classifications BIGINT NOT NULL DEFAULT 0,
   pages BIGINT NOT NULL DEFAULT 0,
-  PRIMARY KEY (team, day_start_us, endpoint, model, credential_id, reason)
+  PRIMARY KEY (team, day_start_us, reason, endpoint, model, credential_id)
 ) /* SQLite: WITHOUT ROWID */;
 
 CREATE TABLE usage_quarter (
