@@ -82,16 +82,40 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        return super().call_soon(_in_its_process(callback, context), *args, context=context)
+        process = _process_of(context)
+        if process is None:
+            return super().call_soon(callback, *args, context=context)
+        planned = _Planned(process, callback)
+        planned.handle = super().call_soon(cast("Callable[[*Ts], object]", planned), *args, context=context)
+        return planned.handle
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return super().call_at(when, _in_its_process(callback, context), *args, context=context)
+        process = _process_of(context)
+        if process is None:
+            return super().call_at(when, callback, *args, context=context)
+        planned = _Planned(process, callback)
+        callback = cast("Callable[[*Ts], object]", planned)
+        planned.handle = handle = super().call_at(when, callback, *args, context=context)
+        return handle
 
 
-def _in_its_process(callback: Callable[[*Ts], object], context: Context | None) -> Callable[[*Ts], object]:
-    process = _process.get() if context is None else context.get(_process)
-    if process is None:
-        return callback
-    return cast("Callable[[*Ts], object]", partial(process.run, callback))
+class _Planned:
+    """What a process has planned: it happens when the process runs, unless it is cancelled while that stands still."""
+
+    def __init__(self, process: Process, callback: Callable[..., object]) -> None:
+        self._process = process
+        self._callback = callback
+        self.handle: asyncio.Handle
+
+    def __call__(self, *args: Any) -> None:
+        self._process.run(self._happen, *args)
+
+    def _happen(self, *args: Any) -> None:
+        if not self.handle.cancelled():
+            self._callback(*args)
+
+
+def _process_of(context: Context | None) -> Process | None:
+    return _process.get() if context is None else context.get(_process)
