@@ -7,6 +7,7 @@ the HTTP client (else one that depends on what is installed), and that it is not
 
 import asyncio
 import functools
+import importlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
@@ -75,8 +76,7 @@ class KeyChecker:
 
 async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None) -> KeyVerdict:
     """What Cohere says of a value that is unusual in that way, if it is."""
-    import cohere.models.raw_client  # noqa: PLC0415 (with the next, for those below: before the check's time begins)
-    import cohere.raw_base_client  # noqa: PLC0415, F401
+    _import_sdk()
     import httpx  # noqa: PLC0415 (with the SDK, at the first check)
     from cohere.core.api_error import ApiError  # noqa: PLC0415
     from cohere.core.client_wrapper import AsyncClientWrapper  # noqa: PLC0415
@@ -109,6 +109,12 @@ async def _asked(value: str, base_url: str, timeout_s: float, flaw: Flaw | None)
         return key_verdict.not_asked(f"Cohere could not be asked: {type(error).__name__}")
 
 
+def _import_sdk() -> None:
+    """Imports all that a check needs of the SDK, so that the time of the first one is not spent on that."""
+    for name in ("cohere.models.raw_client", "cohere.raw_base_client"):
+        importlib.import_module(name)
+
+
 async def _verdict(client: "AsyncClientWrapper", value: str, flaw: Flaw | None, models_until_s: float) -> KeyVerdict:
     from cohere.raw_base_client import AsyncRawBaseCohere  # noqa: PLC0415
 
@@ -129,7 +135,7 @@ async def _verdict(client: "AsyncClientWrapper", value: str, flaw: Flaw | None, 
     try:
         async with asyncio.timeout_at(models_until_s):
             return await _with_models(client, verdict, value)
-    except Exception as error:  # what was said of the key holds: else a list that is late kept a breaker open
+    except Exception as error:  # whatever became of the list, what Cohere said of the key holds
         return replace(verdict, message=f"{verdict.message}, but does not list its models ({type(error).__name__})")
 
 

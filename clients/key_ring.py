@@ -1,7 +1,7 @@
 """The versions of one team's Cohere key in memory: which one an attempt uses, and what becomes of it if Cohere refuses.
 
 Whoever reads the key's source gives the ring its versions; the ring asks for a renewal once when Cohere refuses the
-current one. Calls wait for that one renewal, at most `RENEWAL_WAIT_S` (`ANOTHER_WAIT_S`), and for no other.
+current one (`clients.key_renewal`). Calls wait for that one renewal, and for no other.
 """
 
 import asyncio
@@ -12,13 +12,10 @@ from collections.abc import Awaitable, Callable
 from clients.breaker import Breaker, Refusal
 from clients.cohere_key import CohereKey
 from clients.key_listener import KeyListener, NoListener
+from clients.key_renewal import Renewal
 from clients.slot import Leave, Slot
 from clients.status import key_missing, refusal_of_key
 
-RENEWAL_WAIT_S = 0.75
-"""A caller whose team has no good key is told so within a second."""
-ANOTHER_WAIT_S = 5.0
-"""Unless its source has another one by then, which is in use as soon as Cohere was asked about it."""
 _TAKEN = 200
 _WHOLE = (Refusal.REJECTED, Refusal.UNPAID)
 _REFUSALS = {int(refusal): refusal for refusal in Refusal}
@@ -52,14 +49,13 @@ class KeyRing:
         self.checked_at_us: int | None = None
         self.overlap_end_us = 0
         self.now_us = now_us
-        self.now_s = self._clock_s = clock_s
+        self.now_s = clock_s
         self._current: CohereKey | None = None
         self._previous: CohereKey | None = None
         self._breakers: dict[int, Breaker] = {}
         self._survived: int | None = None
-        self._renewal: asyncio.Task[None] | None = None
-        self._renews_again = self._asked_for = False
-        self._patience_end_s = self._hope_end_s = 0.0
+        self._renewal = Renewal(self._renew, clock_s)
+        self._asked_for = False
 
     def use(
         self, current: CohereKey | None, previous: CohereKey | None = None, overlap_end_us: int | None = None
@@ -125,9 +121,9 @@ class KeyRing:
         if self._current is None and not self._asked_for:
             # Of a team that has just come: its source may not have been read yet.
             self._asked_for = True
-            self._patiently_renewed()
+            self._renewal.begin_for_calls()
         if self.rejected or self._current is None:
-            await self._renewal_of_calls(endpoint)
+            await self._renewal.wait_for_calls(lambda: self._goes_on(endpoint))
         chosen = self._chosen(endpoint)
         if chosen is None:
             raise key_missing()
@@ -142,7 +138,7 @@ class KeyRing:
             UpstreamError: As `usable`.
         """
         key = await self.usable(endpoint)
-        now_s = self._clock_s()
+        now_s = self.now_s()
         return Leave(key, now_s, self._breakers[key.version].begin(endpoint, now_s))
 
     def answered(self, slot: Slot, endpoint: str, status: int | None) -> None:
@@ -161,8 +157,8 @@ class KeyRing:
                 self.listener.taken_again(slot.key.version)
             self._note_survival(slot, endpoint)
         elif status in _REFUSALS and self._is_doubtful(_REFUSALS[status], slot, endpoint):
-            if slot.begun_s >= self._patience_end_s - RENEWAL_WAIT_S:  # or the source was read after it had begun
-                self._patiently_renewed()
+            if not self._renewal.began_for_calls_since(slot.begun_s):  # or the source was read after it had begun
+                self._renewal.begin_for_calls()
         elif status in _REFUSALS:
             self._refused(slot.key, breaker, _REFUSALS[status], endpoint)
 
@@ -170,11 +166,11 @@ class KeyRing:
         """An attempt that was granted leave was never sent."""
         breaker = self._breaker_of(slot.key)
         if slot.trial and breaker is not None:
-            breaker.unused(endpoint, self._clock_s())
+            breaker.unused(endpoint, self.now_s())
 
     async def another(self, refused: CohereKey, endpoint: str) -> bool:
         """Tells whether an attempt that was refused can be made again with another version, once that is known."""
-        await self._renewal_of_calls(endpoint, refused)
+        await self._renewal.wait_for_calls(lambda: self._goes_on(endpoint, refused))
         return self._goes_on(endpoint, refused)
 
     def checked(self, key: CohereKey, refusal: Refusal | None, begun_s: float) -> None:
@@ -194,39 +190,36 @@ class KeyRing:
             self._refused(key, breaker, refusal, "")
         elif breaker.found_good(begun_s):
             for each in self._breakers.values():  # what Cohere said of another one meanwhile was no truer
-                each.found_good(self._clock_s())
+                each.found_good(self.now_s())
             self.listener.taken_again(key.version)
 
     def another_is_coming(self) -> None:
         """The source was found to hold another version, which is being checked: calls that wait may wait for it."""
-        if self._clock_s() < self._patience_end_s:
-            self._hope_end_s = self._clock_s() + ANOTHER_WAIT_S
+        self._renewal.another_is_coming()
 
     async def renewed(self) -> None:
         """Has the source read, once for all who ask for it meanwhile. Calls do not wait for it."""
-        await asyncio.wait({self._begun_renewal()})
+        await asyncio.wait({self._renewal.begin()})
 
     async def renewal_over(self) -> None:
         """Waits for the renewal that is under way, if one is."""
-        if self._renewal is not None:
-            await asyncio.wait({self._renewal})
+        await self._renewal.over()
 
     def close(self) -> None:
         """Gives up what is under way."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        self._renewal.close()
 
     def _known(self, key: CohereKey | None) -> CohereKey | None:
         """The same version as it was read first, if it is here."""
         return next((each for each in (self._current, self._previous) if key is not None and _same(key, each)), key)
 
     def _refused(self, key: CohereKey, breaker: Breaker, refusal: Refusal, endpoint: str) -> None:
-        now_s = self._clock_s()
+        now_s = self.now_s()
         if not breaker.refused(refusal, endpoint, now_s):
             return
         self.listener.refused(key.version, refusal, endpoint if refusal is Refusal.FORBIDDEN else "")
         if refusal is Refusal.REJECTED and _same(key, self._current):
-            self._patiently_renewed()
+            self._renewal.begin_for_calls()
 
     def _is_doubtful(self, refusal: Refusal, slot: Slot, endpoint: str) -> bool:
         """Whether a refusal is no reason to refuse other calls, where none could go on with another version."""
@@ -236,9 +229,11 @@ class KeyRing:
 
     def _note_survival(self, slot: Slot, endpoint: str) -> None:
         current, breaker = self._current, self._breaker_of(self._current)
-        if current is None or breaker is None or self._survived == current.version:
+        if current is None or breaker is None or not _same(slot.key, self._previous):
             return
-        for refusal in (Refusal.REJECTED, Refusal.FORBIDDEN) if _same(slot.key, self._previous) else ():
+        if self._survived == current.version:
+            return
+        for refusal in (Refusal.REJECTED, Refusal.FORBIDDEN):
             since_s = breaker.since_s(refusal, endpoint)
             if since_s is not None and slot.begun_s >= since_s:
                 self._survived = current.version
@@ -251,7 +246,7 @@ class KeyRing:
         for key in (self._current, self.previous):
             if key is None:
                 continue
-            against = self._breakers[key.version].against(endpoint, self._clock_s())
+            against = self._breakers[key.version].against(endpoint, self.now_s())
             if against is None:
                 return key
             first = first or against
@@ -262,36 +257,16 @@ class KeyRing:
     def _breaker_of(self, key: CohereKey | None) -> Breaker | None:
         return None if key is None else self._breakers.get(key.version)
 
-    def _patiently_renewed(self) -> None:
-        """Begins the renewal that calls wait for."""
-        self._patience_end_s = self._clock_s() + RENEWAL_WAIT_S
-        self._begun_renewal()
-
-    def _begun_renewal(self) -> asyncio.Task[None]:
-        # What is under way may have read the source before it changed.
-        self._renews_again = True
-        if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.create_task(self._renew())
-        return self._renewal
+    def _goes_on(self, endpoint: str, refused: CohereKey | None = None) -> bool:
+        """Whether a call can be made now, with another version than was refused."""
+        chosen = self._chosen(endpoint)
+        return isinstance(chosen, CohereKey) and not _same(chosen, refused)
 
     async def _renew(self) -> None:
-        while self._renews_again:
-            self._renews_again = False
-            try:
-                await self.renew()
-            except Exception as error:  # whatever it is: the team goes on with what it has
-                self.problem = f"the renewal failed: {type(error).__name__}"
-
-    def _goes_on(self, endpoint: str, refused: CohereKey | None) -> bool:
-        return isinstance(chosen := self._chosen(endpoint), CohereKey) and not _same(chosen, refused)
-
-    async def _renewal_of_calls(self, endpoint: str, refused: CohereKey | None = None) -> None:
-        for hopes in (False, True):
-            if hopes and self._goes_on(endpoint, refused):
-                return
-            left_s = (self._hope_end_s if hopes else self._patience_end_s) - self._clock_s()
-            if left_s > 0 and self._renewal is not None and not self._renewal.done():
-                await asyncio.wait({self._renewal}, timeout=left_s)
+        try:
+            await self.renew()
+        except Exception as error:  # whatever it is: the team goes on with what it has
+            self.problem = f"the renewal failed: {type(error).__name__}"
 
 
 def _same(key: CohereKey, other: CohereKey | None) -> bool:

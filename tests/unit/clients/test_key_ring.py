@@ -6,7 +6,8 @@ from yarl import URL
 from clients.breaker import TRIAL_S, Refusal
 from clients.cohere_key import CohereKey
 from clients.errors import Billing, UpstreamError
-from clients.key_ring import RENEWAL_WAIT_S, KeyRing
+from clients.key_renewal import RENEWAL_WAIT_S
+from clients.key_ring import KeyRing
 from clients.slot import Slot
 from cohort.v1.error_reason_pb2 import ErrorReason
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from clients.breaker import DOUBTED_S, Refusal
-from clients.key_ring import RENEWAL_WAIT_S
+from clients.key_renewal import RENEWAL_WAIT_S
 from tests.unit.clients.test_key_ring import V1, V2, V3, Ring
 
 
