@@ -17,9 +17,9 @@ from service.telemetry.metrics import Metrics
 HEAL_S = 2.0
 """Between two looks at a key that is refused or missing; source and Cohere are both asked."""
 LOOK_TIMEOUT_S = 15.0
-_NO_KEY = "see that its source can be read and holds a good key of the team's"
 SOURCE_WAIT_S = 2.0
 """A source that hangs, or a rotation that lasts, does not keep Cohere from being asked about what is in use."""
+_NO_KEY = "see that its source can be read and holds a good key of the team's"
 
 Survived = Callable[[str, int, int], object]
 """Told of a team, its current version, which Cohere refuses, and the previous one, which it takes."""

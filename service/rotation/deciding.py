@@ -4,7 +4,7 @@ import enum
 from collections.abc import Collection
 from typing import NamedTuple
 
-from service.rotation.history import SAYS_NOTHING, History, State, Version
+from service.rotation.history import NOT_TAKEN, SAYS_NOTHING, History, State, Version
 
 
 class News(enum.Enum):
@@ -56,7 +56,7 @@ def news(history: History, read: bytes, read_before: bytes | None) -> News:
         return News.NONE if refused or history.open is not None else News.FIRST
     if known is None:
         return News.CHANGED
-    if known.state in {State.FAILED, State.ROLLED_BACK}:
+    if known.state in NOT_TAKEN:
         return News.CHANGED if _may_be_tried(history, known) else News.NONE
     if known.state in {State.PREVIOUS, State.RETIRED, State.DESTROYED}:
         # A source that is late still holds what was there before; one that was set back had the present one.

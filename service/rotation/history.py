@@ -38,6 +38,8 @@ class Cause(enum.StrEnum):
 
 OPEN = frozenset({State.STAGED, State.VERIFIED})
 """Of a rotation: not in use yet, and not over."""
+NOT_TAKEN = frozenset({State.FAILED, State.ROLLED_BACK})
+"""Of a version: it was tried, and is not to be tried again by itself."""
 SAYS_NOTHING = frozenset({Cause.SOURCE_UNAVAILABLE, Cause.COHERE_UNAVAILABLE, Cause.SUPERSEDED})
 """Causes that say nothing of the key itself: it may be tried again."""
 
@@ -126,6 +128,11 @@ class History:
         if previous is None or (rotation is not None and rotation.overlap_us == 0):
             return None
         return previous if now_us < previous.overlap_until_us else None
+
+    def not_taken(self, fingerprint: bytes) -> Version | None:
+        """The version that a value was when it failed, or was rolled back; None if it did not, or is another by now."""
+        known = self.latest_of(fingerprint)
+        return known if known is not None and known.state in NOT_TAKEN else None
 
     def version(self, number: int | None) -> Version | None:
         """The version of a number."""

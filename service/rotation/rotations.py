@@ -276,20 +276,14 @@ class Rotations:
         """Whether what was not taken would be now, for a team that has no other key; others are not to ask again."""
         ring = keys.way.ring
         stuck = ring.in_use is None or ring.refusal is not None
-        if not stuck or _not_taken(keys.history, found) is None:
+        if not stuck or keys.history.not_taken(found.fingerprint) is None:
             return False
         return (await self._carrier.judge(keys, value.reveal(), None)).cause is None
 
     def _tell_if_refused(self, keys: TeamKeys, found: Found) -> None:
         """Tells operators why what lies in the source is not in use."""
-        known = _not_taken(keys.history, found)
+        known = keys.history.not_taken(found.fingerprint)
         rotation = None if known is None else keys.history.rotation_to(known.version)
         if known is not None and rotation is not None:
             fate = "failed" if known.state is State.FAILED else "was rolled back"
             keys.way.ring.problem = f"{found.reference} holds version {known.version}, which {fate}: {rotation.message}"
-
-
-def _not_taken(history: History, found: Found) -> Version | None:
-    """The version that a value was when it failed, or was rolled back; None if it was not, or is another by now."""
-    known = history.latest_of(found.fingerprint)
-    return known if known is not None and known.state in {State.FAILED, State.ROLLED_BACK} else None

@@ -54,7 +54,7 @@ class TeamKeys:
 
         What failed does not count, such as a value that was being written.
         """
-        return next((each for each in reversed(self._looked_at) if not self._has_failed(each)), None)
+        return next((each for each in reversed(self._looked_at) if not self.history.not_taken(each)), None)
 
     @property
     def lacks_a_version(self) -> bool:
@@ -64,7 +64,8 @@ class TeamKeys:
 
     def looked_at(self, fingerprint: bytes) -> None:
         """Remembers what its source held at a look that was acted on."""
-        self._looked_at = [*[each for each in self._looked_at if not self._has_failed(each)][-1:], fingerprint]
+        before = self.read_before
+        self._looked_at = [fingerprint] if before is None else [before, fingerprint]
 
     def rewire(self, way: TeamWay) -> None:
         """Takes another source, Cohere or ring; a ring that is new is given what is in use with the next look."""
@@ -116,10 +117,6 @@ class TeamKeys:
         if self._last_read is not None:
             needed.add(self._last_read)
         self._values = {fingerprint: value for fingerprint, value in self._values.items() if fingerprint in needed}
-
-    def _has_failed(self, fingerprint: bytes) -> bool:
-        known = self.history.latest_of(fingerprint)
-        return known is not None and known.state in {State.FAILED, State.ROLLED_BACK}
 
     def _key(self, version: Version | None) -> CohereKey | None:
         value = self.value_of(version)
