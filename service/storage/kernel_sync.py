@@ -1,14 +1,18 @@
 """Brings a file to the disk without a thread: Linux does it beside the process (kernel AIO) and tells the loop.
 
-No other system has it, and a sandbox may forbid it: whether it is there is found out by trying.
+No other system has it, and a sandbox may forbid it: whether it is there is found out by trying. As long as the disk is
+quick the loop waits for it, which is over before it would be told.
 """
 
 import asyncio
 import contextlib
 import importlib
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
+
+from service.storage.quick_disk import QuickDisk
 
 if TYPE_CHECKING:
     from caio.linux_aio import Context
@@ -26,6 +30,11 @@ _spare_contexts: "list[Context]" = []
 class FileSync(Protocol):
     """Brings files to the disk beside the loop, one at a time."""
 
+    @property
+    def is_prompt(self) -> bool:
+        """What begins now has ended when `begin` returns."""
+        ...
+
     def begin(self, descriptor: int, ended: Ended) -> None:
         """Begins with a file; *ended* is called once, in the loop, when it is over or before this returns."""
         ...
@@ -38,19 +47,33 @@ class FileSync(Protocol):
 class KernelSync:
     """fdatasync(2) as an operation of the kernel's (`IOCB_CMD_FDSYNC` of io_submit(2)), for the running loop.
 
+    Args:
+        disk: Judges whether the loop waits itself.
+
     Raises:
         ImportError: The kernel has no AIO, or a sandbox forbids it.
         SystemError: It has none to spare.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, disk: QuickDisk) -> None:
+        self._disk = disk
         # It looks at the kernel when it is imported.
         self._aio: Any = importlib.import_module("caio.linux_aio")
         self._context: Context = _spare_contexts.pop() if _spare_contexts else self._aio.Context(max_requests=1)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._context.fileno, self._look)
 
+    @property
+    def is_prompt(self) -> bool:
+        return self._disk.may_be_waited_for
+
     def begin(self, descriptor: int, ended: Ended) -> None:
+        if self.is_prompt:
+            began_s = time.perf_counter()
+            error = _fdatasync(descriptor)
+            self._disk.took(time.perf_counter() - began_s)
+            ended(error)
+            return
         try:
             self.submit(descriptor, ended)
         except Exception:  # no memory, or no right to it any more: then a thread waits, as without a kernel's help
@@ -80,7 +103,7 @@ class KernelSync:
 async def kernel_sync(descriptor: int) -> KernelSync | None:
     """The kernel's, if it brings this file to the disk; None if that has to be done in a thread."""
     try:
-        sync = KernelSync()
+        sync = KernelSync(QuickDisk())
     except (ImportError, SystemError):
         return None
     tried: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()

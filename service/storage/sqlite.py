@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from service.storage.database import Script, Work
-from service.storage.errors import CommitUncertain, DatabaseUnavailable
+from service.storage.errors import CommitUncertain, DatabaseUnavailable, WouldWait
 from service.storage.kernel_sync import FileSync, kernel_sync
 from service.storage.sqlite_connection import bringing_log_to_disk
 from service.storage.sqlite_lock import FileLock
@@ -101,17 +101,32 @@ class SqliteDatabase:
         await self._bring_to_disk(sync)
         return result
 
+    @property
+    def is_prompt(self) -> bool:
+        sync = self._sync
+        return sync is not None and sync.is_prompt and not self._writer.log_begins and self._writer_thread.is_idle
+
+    def run_at_once(self, script: Script[T]) -> T:
+        sync = self._sync
+        if sync is None or not self.is_prompt:
+            raise WouldWait("The disk or the thread has to be waited for")
+        commit = self._writer.attempt(work_of(script), syncs=False)
+        if commit is None:
+            raise WouldWait("Somebody else has the file")
+        result = commit()
+        self._bring_to_disk(sync).result()
+        return result
+
     async def _in_thread(self, job: Callable[[], T]) -> T:
         try:
             return await self._writer_thread.run(job)
         finally:
             self._checkpoint_if_due()
 
-    async def _bring_to_disk(self, sync: FileSync) -> None:
-        """Waits until what was committed to the log is on the disk. Until then nothing else is, and no read ends.
+    def _bring_to_disk(self, sync: FileSync) -> "asyncio.Future[None]":
+        """Done when what was committed to the log is on the disk; CommitUncertain if the sync failed.
 
-        Raises:
-            CommitUncertain: The sync failed.
+        Until then nothing else is written, and no read ends.
         """
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -131,7 +146,7 @@ class SqliteDatabase:
         self._writer_thread.hold()
         self._synced.clear()
         sync.begin(self._writer.log, ended)
-        await told
+        return told
 
     def _checkpoint_if_due(self) -> None:
         if self._writer.is_checkpoint_due and not self._writer_thread.is_closed:

@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 
 from service.storage.kernel_sync import Ended
+from service.storage.sqlite_transaction import drive
 from tests.storage.broken_disk import BrokenDisk
 
 
@@ -26,6 +27,8 @@ class DiskSync:
     Attributes:
         found: What that has found wrong.
     """
+
+    is_prompt = False
 
     def __init__(self, disk: BrokenDisk, log: Path, before: Callable[[], Awaitable[None]] = at_once) -> None:
         self._disk = disk
@@ -47,6 +50,9 @@ class DiskSync:
             await self._before()
         except AssertionError as wrong:
             self.found = wrong
+        self._sync(ended)
+
+    def _sync(self, ended: Ended) -> None:
         file = apsw.VFSFile(self._disk.name, str(self._log), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
         try:
             file.xSync(apsw.SQLITE_SYNC_NORMAL)
@@ -56,6 +62,16 @@ class DiskSync:
             ended(None)
         finally:
             file.xClose()
+
+
+class PromptSync(DiskSync):
+    """Syncs it before it returns, as the loop does while the disk is quick; *before* must not have to wait."""
+
+    is_prompt = True
+
+    def begin(self, descriptor: int, ended: Ended) -> None:  # noqa: ARG002 - see above
+        self.begun += 1
+        drive(self._end(ended))
 
 
 class NoSync(DiskSync):
@@ -76,6 +92,8 @@ class EarlySync(DiskSync):
 
 class HeldSync:
     """Takes as long as the test wants."""
+
+    is_prompt = False
 
     def __init__(self) -> None:
         self.begun = 0

@@ -18,6 +18,7 @@ class Instant:
     """A sync that is over at once."""
 
     begun = 0
+    is_prompt = True
 
     def begin(self, descriptor: int, ended: Ended) -> None:
         assert descriptor >= 0
