@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.storage.database import Database, Transaction
 from service.storage.errors import DatabaseUnavailable, StorageError
+from service.storage.postgres_sums import WHOLE_SUM
 
 _PREPARE = {
     "sqlite": (),  # one process has the file
@@ -15,6 +16,7 @@ _PREPARE = {
         "SET LOCAL statement_timeout = 0",
         """CREATE OR REPLACE FUNCTION clock_us() RETURNS BIGINT LANGUAGE sql VOLATILE PARALLEL SAFE
            AS 'SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)'""",
+        WHOLE_SUM,
     ),
 }
 _CREATE = """CREATE TABLE IF NOT EXISTS schema_version

@@ -17,6 +17,7 @@ from service.storage.errors import (
 )
 from service.storage.postgres_connection import ASYNCPG_ERRORS, STATEMENT_TIMEOUT_S, Link
 from service.storage.postgres_script import UNFORESEEN
+from service.storage.postgres_sums import with_whole_sums
 from service.storage.steps import work_of
 
 T = TypeVar("T")
@@ -45,8 +46,9 @@ class PostgresTransaction:
 
     async def fetch(self, sql: str, *values: Value) -> list[Row]:
         self._require_sound()
+        understood = with_whole_sums(sql)
         try:
-            return [tuple(record) for record in await self._connection.fetch(sql, *values)]
+            return [tuple(record) for record in await self._connection.fetch(understood, *values)]
         except Exception as error:
             raise self._failed(error) from error
 
