@@ -34,6 +34,15 @@ _READER = {
     # days cut by a window are, PostgreSQL cannot know beforehand: it would rather read them all, on every core.
     "enable_seqscan": "off",
     "random_page_cost": "1.1",
+    # So each row is looked up by its key. Another join is at times thought cheaper, by guesses at how many rows there
+    # are, and reads a whole table. What is looked up is hardly asked for twice, which is all that memoizing helps.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_memoize": "off",
+    # What must be in order comes so from its index, or is a page. Groups are found by hash: comparing texts takes
+    # longer than PostgreSQL thinks. Those of a year by day and team have room in memory.
+    "enable_sort": "off",
+    "work_mem": "16MB",
     "max_parallel_workers_per_gather": "0",
 }
 # "on" is what an acknowledged commit needs; "remote_apply" is more, and stays.
