@@ -154,7 +154,8 @@ class Committer:
 
     def _write_at_once(self) -> None:
         """Writes what is queued in this turn of the loop, if nothing has to be waited for."""
-        if self._down or self._set_apart.has_doubts:
+        apart = self._set_apart
+        if self._down or any(apart.is_locked(each.team) or apart.is_suspect(each.team) for each in self._queue):
             return
         batch, self._queue = list(self._queue), deque()
         try:

@@ -39,11 +39,6 @@ class SetApart:
         """There are entries to be tried again by themselves."""
         return bool(self._due)
 
-    @property
-    def has_doubts(self) -> bool:
-        """Some budget is locked, or was when it was tried last."""
-        return bool(self._locked or self._suspects)
-
     def is_locked(self, team: str) -> bool:
         """Nothing of the team is to be tried now."""
         return team in self._locked

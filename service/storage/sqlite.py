@@ -104,7 +104,9 @@ class SqliteDatabase:
     @property
     def is_prompt(self) -> bool:
         sync = self._sync
-        return sync is not None and sync.is_prompt and not self._writer.log_begins and self._writer_thread.is_idle
+        if sync is None or not self._writer_thread.is_idle:  # which is asked first: a checkpoint in it begins the log
+            return False
+        return sync.is_prompt and not self._writer.log_begins
 
     def run_at_once(self, script: Script[T]) -> T:
         sync = self._sync
@@ -114,7 +116,12 @@ class SqliteDatabase:
         if commit is None:
             raise WouldWait("Somebody else has the file")
         result = commit()
-        self._bring_to_disk(sync).result()
+        try:
+            self._bring_to_disk(sync).result()
+        except CommitUncertain:
+            raise
+        except Exception as error:  # whatever it is: it was committed
+            raise CommitUncertain(f"The log may not be on the disk: {error!r}") from error
         return result
 
     async def _in_thread(self, job: Callable[[], T]) -> T:

@@ -109,7 +109,8 @@ class Session:
             connection, self._connection, self._cursor = self._connection, None, None
             log, self.log = self.log, -1
             if log >= 0:
-                os.close(log)
+                with contextlib.suppress(OSError):  # what it tells of a write, the sync before it has told
+                    os.close(log)
             if connection is not None:
                 close(connection, checkpoint=trusted and self._writes)
 

@@ -19,7 +19,7 @@ async def prompt_scene() -> Scene:
     await scene.committer.submit(admission(hold_nanos=1))
     scene.database.commits.clear()
     scene.database.is_prompt = True
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(2 * REST_S)
     return scene
 
 
@@ -57,7 +57,7 @@ async def test_without_a_rest_entries_share_a_commit() -> None:
     await asyncio.gather(*others)
     assert list(map(len, scene.database.commits)) == [1, 9]
 
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(2 * REST_S)
     assert scene.committer.submit(admission(hold_nanos=1)).done()
 
 
@@ -67,7 +67,7 @@ async def test_the_end_of_an_attempt_and_the_next_one_share_a_commit() -> None:
     books = Books(scene.database, scene.committer)
     first = admission(hold_nanos=90)
     admitted = await books.admit(first)
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(2 * REST_S)
     scene.database.commits.clear()
     end, second = (
         settlement(first, admitted, 0, "void", last=False),
@@ -116,7 +116,7 @@ async def test_a_database_that_fails_keeps_what_ended_upstream() -> None:
     books = Books(scene.database, scene.committer)
     entry = admission()
     admitted = await books.admit(entry)
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(2 * REST_S)
     scene.database.faults.append("begin")
 
     ended = scene.committer.submit(settlement(entry, admitted, 5))
@@ -125,6 +125,26 @@ async def test_a_database_that_fails_keeps_what_ended_upstream() -> None:
 
     assert await ended == Settled(6)
     await require_sound(scene.database)
+
+
+@in_simulated_time
+async def test_a_budget_that_is_locked_keeps_no_other_waiting() -> None:
+    scene = await prompt_scene()
+    await scene.committer.submit(admission("ads", hold_nanos=1))
+    scene.database.locked.add("ads")
+    with pytest.raises(BooksUnavailable):
+        await scene.committer.submit(admission("ads"))
+    await asyncio.sleep(2 * REST_S)
+
+    assert scene.committer.submit(admission(hold_nanos=1)).done()
+
+    scene.database.locked.clear()
+    await asyncio.sleep(1.0)
+    suspected = scene.committer.submit(admission("ads", hold_nanos=1))
+    assert not suspected.done()  # it is tried by itself, and briefly
+    await suspected
+    await asyncio.sleep(2 * REST_S)
+    assert scene.committer.submit(admission("ads", hold_nanos=1)).done()
 
 
 @in_simulated_time

@@ -1,6 +1,7 @@
 """A script that is over when it has been asked for: where nothing has to be waited for, and nowhere else."""
 
 import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -85,6 +86,35 @@ async def test_a_sync_that_fails_makes_it_uncertain(sqlite: SqliteDatabase, sync
     await sqlite.run(insert(3))
     sqlite.run_at_once(insert(4))
     assert await ids(sqlite) == [0, 1, 2, 3, 4]
+
+
+async def test_whatever_else_fails_behind_the_commit_makes_it_uncertain(
+    sqlite: SqliteDatabase, sync: InTurn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "begin", lambda *_: None)  # it said that it would be over
+    with pytest.raises(CommitUncertain):
+        sqlite.run_at_once(insert(1))
+    sqlite._synced.set()
+    sqlite._writer_thread.release()
+
+
+async def test_a_log_that_cannot_even_be_closed_is_opened_anew(
+    sqlite: SqliteDatabase, sync: InTurn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+
+    def closed_with_an_error(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, "broken")
+
+    sync.ends.append(OSError(errno.EIO, "broken"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", closed_with_an_error)
+        with pytest.raises(CommitUncertain):
+            sqlite.run_at_once(insert(1))
+
+    await sqlite.run(insert(2))
+    assert await ids(sqlite) == [0, 1, 2]
 
 
 async def test_it_does_not_wait_for_a_slow_disk(sqlite: SqliteDatabase, sync: InTurn) -> None:
