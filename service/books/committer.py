@@ -20,14 +20,12 @@ from service.books.batch_writer import BatchWriter
 from service.books.clock import DatabaseClock
 from service.books.entries import Admission, Entry, Settlement, Withdrawal, Work
 from service.books.errors import BooksError
-from service.books.gathering import until_idle
+from service.books.gathering import Rest, until_idle
 from service.books.set_apart import LOCKED, STUCK_LOCK_TIMEOUT_S, SetApart
 from service.books.trail import ChainForked, fresh_pen
 from service.storage.database import Database
 from service.storage.errors import CommitUncertain, Conflict, DatabaseUnavailable, LockTimeout
 
-REST_S = 0.001
-"""After so long without a commit calls come so seldom that nothing is likely to join the next one."""
 ENTRIES_MAX = 512  # of one batch; more would keep the first of them waiting
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.05, 1.0
 
@@ -63,8 +61,7 @@ class Committer:
         self._told = told
         self._jitter = jitter
         self._gather = gather
-        self._now_s = now_s
-        self._wrote_at_s = -REST_S
+        self._rest = Rest(now_s)
         self._queue: deque[Entry] = deque()
         self._under_way: Sequence[Entry] = ()
         self._running: asyncio.Task[None] | None = None
@@ -135,14 +132,10 @@ class Committer:
         self._start()
 
     def _start(self) -> None:
-        if self._queue and self._may_start and self._has_rested:
+        if self._queue and self._may_start and self._rest.is_over:
             self._write_at_once()
         if self._has_work and self._may_start:
             self._running = asyncio.get_running_loop().create_task(self._run())
-
-    @property
-    def _has_rested(self) -> bool:
-        return self._now_s() - self._wrote_at_s >= REST_S
 
     @property
     def _may_start(self) -> bool:
@@ -223,7 +216,7 @@ class Committer:
             self._took(batch, written)
 
     def _took(self, batch: Sequence[Entry], written: Written) -> None:
-        self._wrote_at_s = self._now_s()
+        self._rest.begin()
         self._failures = 0
         self._set_apart.clear(batch)
         for entry, result in written.results:

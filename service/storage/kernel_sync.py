@@ -1,7 +1,7 @@
 """Brings a file to the disk without a thread: Linux does it beside the process (kernel AIO) and tells the loop.
 
-No other system has it, and a sandbox may forbid it: whether it is there is found out by trying. As long as the disk is
-quick the loop waits for it, which is over before it would be told.
+No other system has it, and a sandbox may forbid it: whether it is there is found out by trying. Where the loop has
+nothing else to do and the disk is quick, it waits itself, which is over before it would be told.
 """
 
 import asyncio
@@ -28,15 +28,19 @@ _spare_contexts: "list[Context]" = []
 
 
 class FileSync(Protocol):
-    """Brings files to the disk beside the loop, one at a time."""
-
-    @property
-    def is_prompt(self) -> bool:
-        """What begins now has ended when `begin` returns."""
-        ...
+    """Brings files to the disk, one at a time: beside the loop, or in it."""
 
     def begin(self, descriptor: int, ended: Ended) -> None:
         """Begins with a file; *ended* is called once, in the loop, when it is over or before this returns."""
+        ...
+
+    @property
+    def is_prompt(self) -> bool:
+        """`bring` is likely to take less than it takes to be told."""
+        ...
+
+    def bring(self, descriptor: int) -> OSError | None:
+        """Does it before it returns, if nothing is under way; how it ended is as `Ended` takes it."""
         ...
 
     def close(self) -> None:
@@ -63,22 +67,22 @@ class KernelSync:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._context.fileno, self._look)
 
-    @property
-    def is_prompt(self) -> bool:
-        return self._disk.may_be_waited_for
-
     def begin(self, descriptor: int, ended: Ended) -> None:
-        if self.is_prompt:
-            began_s = time.perf_counter()
-            error = _fdatasync(descriptor)
-            self._disk.took(time.perf_counter() - began_s)
-            ended(error)
-            return
         try:
             self.submit(descriptor, ended)
         except Exception:  # no memory, or no right to it any more: then a thread waits, as without a kernel's help
             waiting = self._loop.run_in_executor(None, _fdatasync, descriptor)
             waiting.add_done_callback(lambda done: ended(done.result()))
+
+    @property
+    def is_prompt(self) -> bool:
+        return self._disk.may_be_waited_for
+
+    def bring(self, descriptor: int) -> OSError | None:
+        began_s = time.perf_counter()
+        error = _fdatasync(descriptor)
+        self._disk.took(time.perf_counter() - began_s)
+        return error
 
     def submit(self, descriptor: int, ended: Ended) -> None:
         """Begins with a file, or refuses.

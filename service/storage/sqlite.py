@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from service.storage.database import Script, Work
 from service.storage.errors import CommitUncertain, DatabaseUnavailable, WouldWait
-from service.storage.kernel_sync import FileSync, kernel_sync
+from service.storage.kernel_sync import Ended, FileSync, kernel_sync
 from service.storage.sqlite_connection import bringing_log_to_disk
 from service.storage.sqlite_lock import FileLock
 from service.storage.sqlite_session import Session
@@ -98,7 +98,7 @@ class SqliteDatabase:
         if sync is None:
             return await self._in_thread(commit)
         result = commit()
-        await self._bring_to_disk(sync)
+        await self._bring_to_disk(sync.begin)
         return result
 
     @property
@@ -116,12 +116,7 @@ class SqliteDatabase:
         if commit is None:
             raise WouldWait("Somebody else has the file")
         result = commit()
-        try:
-            self._bring_to_disk(sync).result()
-        except CommitUncertain:
-            raise
-        except Exception as error:  # whatever it is: it was committed
-            raise CommitUncertain(f"The log may not be on the disk: {error!r}") from error
+        self._bring_to_disk(lambda log, ended: ended(_brought(sync, log))).result()
         return result
 
     async def _in_thread(self, job: Callable[[], T]) -> T:
@@ -130,7 +125,7 @@ class SqliteDatabase:
         finally:
             self._checkpoint_if_due()
 
-    def _bring_to_disk(self, sync: FileSync) -> "asyncio.Future[None]":
+    def _bring_to_disk(self, begin: Callable[[int, Ended], None]) -> "asyncio.Future[None]":
         """Done when what was committed to the log is on the disk; CommitUncertain if the sync failed.
 
         Until then nothing else is written, and no read ends.
@@ -152,7 +147,7 @@ class SqliteDatabase:
 
         self._writer_thread.hold()
         self._synced.clear()
-        sync.begin(self._writer.log, ended)
+        begin(self._writer.log, ended)
         return told
 
     def _checkpoint_if_due(self) -> None:
@@ -211,3 +206,10 @@ class SqliteDatabase:
             sync.close()
         if self._lock is not None:
             self._lock.give_back()
+
+
+def _brought(sync: FileSync, log: int) -> OSError | None:
+    try:
+        return sync.bring(log)
+    except Exception as error:  # nobody can say whether it is on the disk
+        return OSError(f"{error!r}")

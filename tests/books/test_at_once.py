@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from service.books.books import Books
-from service.books.committer import REST_S
 from service.books.entries import Settled
 from service.books.errors import BooksUnavailable, BudgetInFlight
+from service.books.gathering import REST_S
 from tests.books.making import admission, note, settlement
 from tests.books.oracle import require_sound
 from tests.books.scripted import Scene, in_simulated_time

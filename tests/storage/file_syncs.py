@@ -42,6 +42,12 @@ class DiskSync:
         self.begun += 1
         self._under_way = asyncio.create_task(self._end(ended))
 
+    def bring(self, descriptor: int) -> OSError | None:
+        ends: list[OSError | None] = []
+        self.begin(descriptor, ends.append)
+        (end,) = ends
+        return end
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -109,6 +115,9 @@ class HeldSync:
         assert self._ended is None, "two at once"
         self.begun += 1
         self._ended = ended
+
+    def bring(self, descriptor: int) -> OSError | None:
+        raise AssertionError(descriptor)
 
     def close(self) -> None:
         assert self._ended is None

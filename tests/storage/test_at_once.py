@@ -36,6 +36,11 @@ class InTurn:
         self.begun += 1
         ended(self.ends.pop() if self.ends else None)
 
+    def bring(self, descriptor: int) -> OSError | None:
+        ends: list[OSError | None] = []
+        self.begin(descriptor, ends.append)
+        return ends[0]
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -91,11 +96,16 @@ async def test_a_sync_that_fails_makes_it_uncertain(sqlite: SqliteDatabase, sync
 async def test_whatever_else_fails_behind_the_commit_makes_it_uncertain(
     sqlite: SqliteDatabase, sync: InTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "begin", lambda *_: None)  # it said that it would be over
-    with pytest.raises(CommitUncertain):
-        sqlite.run_at_once(insert(1))
-    sqlite._synced.set()
-    sqlite._writer_thread.release()
+    def fail(_: int) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "bring", fail)
+        with pytest.raises(CommitUncertain, match="MemoryError"):
+            sqlite.run_at_once(insert(1))
+
+    await sqlite.run(insert(2))
+    assert await ids(sqlite) == [0, 1, 2]
 
 
 async def test_a_log_that_cannot_even_be_closed_is_opened_anew(

@@ -14,15 +14,8 @@ import pytest
 from service.storage import kernel_sync as kernel_sync_module
 from service.storage.errors import CommitUncertain
 from service.storage.kernel_sync import kernel_sync
-from service.storage.quick_disk import QuickDisk
 from service.storage.sqlite import SqliteDatabase
 from tests.storage.statements import CREATE_THING, ids, insert, run
-
-
-@pytest.fixture(autouse=True)
-def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop does not wait for it."""
-    monkeypatch.setattr(QuickDisk, "may_be_waited_for", False)
 
 
 async def test_where_there_is_no_kernel_aio_commit_waits_for_the_disk(

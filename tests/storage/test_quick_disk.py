@@ -72,29 +72,34 @@ async def kernels(descriptor: int) -> KernelSync:
     return sync
 
 
-async def test_while_the_disk_is_quick_a_sync_has_ended_when_begin_returns(file: Path) -> None:
+def _may(disk: QuickDisk) -> bool:
+    return disk.may_be_waited_for
+
+
+async def test_a_file_is_brought_to_the_disk_where_the_loop_stands_or_beside_it(file: Path) -> None:
     descriptor = os.open(file, os.O_RDWR)
     sync = await kernels(descriptor)
-    ended: list[OSError | None] = []
+    assert _may(sync._disk)
+    assert sync.bring(descriptor) is None
 
-    assert sync.is_prompt
-    sync.begin(descriptor, ended.append)
-
-    assert ended == [None]
-    sync.close()
-    os.close(descriptor)
-
-
-async def test_of_a_slow_disk_the_kernel_tells_later(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDWR)
-    sync = await kernels(descriptor)
     sync._disk.took(60.0)
+    assert not _may(sync._disk)
     ended: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
-
-    assert not sync.is_prompt
     sync.begin(descriptor, ended.set_result)
     assert not ended.done()
 
     assert await ended is None
     sync.close()
     os.close(descriptor)
+
+
+async def test_a_file_that_cannot_be_synced_says_so(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR)
+    sync = await kernels(descriptor)
+    reading, writing = os.pipe()
+
+    assert isinstance(sync.bring(writing), OSError)
+
+    for each in (descriptor, reading, writing):
+        os.close(each)
+    sync.close()

@@ -25,6 +25,11 @@ class Instant:
         self.begun += 1
         ended(None)
 
+    def bring(self, descriptor: int) -> OSError | None:
+        ends: list[OSError | None] = []
+        self.begin(descriptor, ends.append)
+        return ends[0]
+
     def close(self) -> None:
         """Nothing is open."""
 
