@@ -9,7 +9,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,6 +21,8 @@ from service.books.batch import Written
 from service.books.batch_writer import BatchWriter
 from service.books.books import Books
 from service.books.entries import Admission, Admitted, Entry, Settled, Settlement
+from service.books.period import Period
+from service.books.trail import Pen
 
 EVENT = "waits"
 
@@ -41,12 +43,7 @@ class Stopwatch:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Measures inside the context."""
-        admit, settle = Books.admit, Books.settle
-        write, write_at_once = BatchWriter.write, BatchWriter.write_at_once
-
-        def count(entries: Sequence[Entry]) -> None:
-            self._commits += 1
-            self._entries += len(entries)
+        admit, settle, write = Books.admit, Books.settle, BatchWriter.write
 
         async def timed_admit(books: Books, admission: Admission, after: Settlement | None = None) -> Admitted:
             started_s = self._now_s()
@@ -61,21 +58,21 @@ class Stopwatch:
             return settled
 
         async def counted_write(
-            writer: BatchWriter, entries: Sequence[Entry], now_us: int, lock_timeout_s: float | None = None
+            writer: BatchWriter,
+            entries: Sequence[Entry],
+            pen: Pen,
+            periods: Mapping[str, Period],
+            now_us: int,
+            lock_timeout_s: float | None = None,
         ) -> Written:
-            count(entries)
-            return await write(writer, entries, now_us, lock_timeout_s)
-
-        def counted_write_at_once(writer: BatchWriter, entries: Sequence[Entry], now_us: int) -> Written:
-            written = write_at_once(writer, entries, now_us)
-            count(entries)
-            return written
+            self._commits += 1
+            self._entries += len(entries)
+            return await write(writer, entries, pen, periods, now_us, lock_timeout_s)
 
         with (
             patch.object(Books, "admit", timed_admit),
             patch.object(Books, "settle", timed_settle),
             patch.object(BatchWriter, "write", counted_write),
-            patch.object(BatchWriter, "write_at_once", counted_write_at_once),
         ):
             yield
 

@@ -54,12 +54,12 @@ class Books:
         Raises:
             BooksError: The budget does not bear it, the team is frozen, or the database does not answer.
         """
+        if after is not None:
+            self._committer.submit(after)
         if not self.has_room:
-            if after is not None:
-                self._committer.submit(after)
             raise BooksUnavailable("the disk is nearly full", admission.team)
         started_s = perf_counter()
-        done = self._committer.submit(admission, after)
+        done = self._committer.submit(admission)
         try:
             admitted: Admitted = await done
         except asyncio.CancelledError:

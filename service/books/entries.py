@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from service.books.errors import BooksUnavailable
 from service.books.period import Period
 from service.books.records import Record
 from service.books.usage import Usage
@@ -46,16 +45,6 @@ class Entry:
     def is_kept(self) -> bool:
         """It tells what has happened already, so it is kept until it is durable, whatever the database does."""
         return False
-
-    def fail(self, error: Exception) -> None:
-        """Tells who waits, if somebody does, that it will not become durable, or not while they wait."""
-        if not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()  # for what is kept there may be nobody who asks
-
-    def refuse(self, why: str) -> None:
-        """Fails it by BooksUnavailable, with a reason."""
-        self.fail(BooksUnavailable(why, self.team))
 
 
 @dataclass(slots=True, eq=False)

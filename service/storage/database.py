@@ -98,21 +98,6 @@ class Database(Protocol):
         """
         ...
 
-    @property
-    def is_prompt(self) -> bool:
-        """`run_at_once` is likely to succeed. PostgreSQL never is."""
-        ...
-
-    def run_at_once(self, script: Script[T]) -> T:
-        """Does what `run` does before it returns, which takes so little that the loop may stand still for it.
-
-        Raises:
-            WouldWait: It would take more; `run` has to be asked.
-            Unforeseen: As `run`.
-            StorageError: As `run`.
-        """
-        ...
-
     async def read(self, work: Work[T]) -> T:
         """Runs *work* on a snapshot that nothing changes, on a connection of its own; never waits for the writer.
 

@@ -5,7 +5,6 @@ StorageError                 a statement that the database refuses: rolled back,
 ├── CommitUncertain          it may be durable or not
 ├── LockTimeout              rolled back: a row was locked by someone else for too long
 ├── Unforeseen               rolled back: a script did not go as it was to
-├── WouldWait                not begun: it could not be done at once
 ├── Conflict                 rolled back: a constraint was violated
 └── ValueRefused             rolled back: a value that no column holds
 """
@@ -29,10 +28,6 @@ class LockTimeout(StorageError):
 
 class Unforeseen(StorageError):
     """A statement of a script found nothing to change; rolled back."""
-
-
-class WouldWait(StorageError):
-    """A script that was to be done at once would have had to wait for something; nothing of it has happened."""
 
 
 class Conflict(StorageError):

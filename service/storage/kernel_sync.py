@@ -1,18 +1,14 @@
 """Brings a file to the disk without a thread: Linux does it beside the process (kernel AIO) and tells the loop.
 
-No other system has it, and a sandbox may forbid it: whether it is there is found out by trying. Where the loop has
-nothing else to do and the disk is quick, it waits itself, which is over before it would be told.
+No other system has it, and a sandbox may forbid it: whether it is there is found out by trying.
 """
 
 import asyncio
 import contextlib
 import importlib
 import os
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
-
-from service.storage.quick_disk import QuickDisk
 
 if TYPE_CHECKING:
     from caio.linux_aio import Context
@@ -28,19 +24,10 @@ _spare_contexts: "list[Context]" = []
 
 
 class FileSync(Protocol):
-    """Brings files to the disk, one at a time: beside the loop, or in it."""
+    """Brings files to the disk beside the loop, one at a time."""
 
     def begin(self, descriptor: int, ended: Ended) -> None:
         """Begins with a file; *ended* is called once, in the loop, when it is over or before this returns."""
-        ...
-
-    @property
-    def is_prompt(self) -> bool:
-        """`bring` is likely to take less than it takes to be told."""
-        ...
-
-    def bring(self, descriptor: int) -> OSError | None:
-        """Does it before it returns, if nothing is under way; how it ended is as `Ended` takes it."""
         ...
 
     def close(self) -> None:
@@ -51,16 +38,12 @@ class FileSync(Protocol):
 class KernelSync:
     """fdatasync(2) as an operation of the kernel's (`IOCB_CMD_FDSYNC` of io_submit(2)), for the running loop.
 
-    Args:
-        disk: Judges whether the loop waits itself.
-
     Raises:
         ImportError: The kernel has no AIO, or a sandbox forbids it.
         SystemError: It has none to spare.
     """
 
-    def __init__(self, disk: QuickDisk) -> None:
-        self._disk = disk
+    def __init__(self) -> None:
         # It looks at the kernel when it is imported.
         self._aio: Any = importlib.import_module("caio.linux_aio")
         self._context: Context = _spare_contexts.pop() if _spare_contexts else self._aio.Context(max_requests=1)
@@ -73,16 +56,6 @@ class KernelSync:
         except Exception:  # no memory, or no right to it any more: then a thread waits, as without a kernel's help
             waiting = self._loop.run_in_executor(None, _fdatasync, descriptor)
             waiting.add_done_callback(lambda done: ended(done.result()))
-
-    @property
-    def is_prompt(self) -> bool:
-        return self._disk.may_be_waited_for
-
-    def bring(self, descriptor: int) -> OSError | None:
-        began_s = time.perf_counter()
-        error = _fdatasync(descriptor)
-        self._disk.took(time.perf_counter() - began_s)
-        return error
 
     def submit(self, descriptor: int, ended: Ended) -> None:
         """Begins with a file, or refuses.
@@ -107,7 +80,7 @@ class KernelSync:
 async def kernel_sync(descriptor: int) -> KernelSync | None:
     """The kernel's, if it brings this file to the disk; None if that has to be done in a thread."""
     try:
-        sync = KernelSync(QuickDisk())
+        sync = KernelSync()
     except (ImportError, SystemError):
         return None
     tried: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()

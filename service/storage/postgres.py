@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from service.storage.database import Script, Transaction, Work
-from service.storage.errors import DatabaseUnavailable, WouldWait
+from service.storage.errors import DatabaseUnavailable
 from service.storage.postgres_connection import LOCK_TIMEOUT_S, Link, connect_writer
 from service.storage.postgres_readers import Readers
 from service.storage.postgres_transaction import PostgresTransaction, run_script
@@ -73,13 +73,6 @@ class PostgresDatabase:
 
     async def run(self, script: Script[T]) -> T:
         return await self._on_writer(lambda link: run_script(link, script))
-
-    @property
-    def is_prompt(self) -> bool:
-        return False
-
-    def run_at_once(self, script: Script[T]) -> T:
-        raise WouldWait(f"{len(script.steps)} statements go over a network")
 
     async def _on_writer(self, job: Callable[[Link], Awaitable[T]], lock_timeout_s: float | None = None) -> T:
         self._require_open()

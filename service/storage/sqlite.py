@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from service.storage.database import Script, Work
-from service.storage.errors import CommitUncertain, DatabaseUnavailable, WouldWait
-from service.storage.kernel_sync import Ended, FileSync, kernel_sync
+from service.storage.errors import CommitUncertain, DatabaseUnavailable
+from service.storage.kernel_sync import FileSync, kernel_sync
 from service.storage.sqlite_connection import bringing_log_to_disk
 from service.storage.sqlite_lock import FileLock
 from service.storage.sqlite_session import Session
@@ -98,25 +98,7 @@ class SqliteDatabase:
         if sync is None:
             return await self._in_thread(commit)
         result = commit()
-        await self._bring_to_disk(sync.begin)
-        return result
-
-    @property
-    def is_prompt(self) -> bool:
-        sync = self._sync
-        if sync is None or not self._writer_thread.is_idle:  # which is asked first: a checkpoint in it begins the log
-            return False
-        return sync.is_prompt and not self._writer.log_begins
-
-    def run_at_once(self, script: Script[T]) -> T:
-        sync = self._sync
-        if sync is None or not self.is_prompt:
-            raise WouldWait("The disk or the thread has to be waited for")
-        commit = self._writer.attempt(work_of(script), syncs=False)
-        if commit is None:
-            raise WouldWait("Somebody else has the file")
-        result = commit()
-        self._bring_to_disk(lambda log, ended: ended(_brought(sync, log))).result()
+        await self._bring_to_disk(sync)
         return result
 
     async def _in_thread(self, job: Callable[[], T]) -> T:
@@ -125,10 +107,11 @@ class SqliteDatabase:
         finally:
             self._checkpoint_if_due()
 
-    def _bring_to_disk(self, begin: Callable[[int, Ended], None]) -> "asyncio.Future[None]":
-        """Done when what was committed to the log is on the disk; CommitUncertain if the sync failed.
+    async def _bring_to_disk(self, sync: FileSync) -> None:
+        """Waits until what was committed to the log is on the disk. Until then nothing else is, and no read ends.
 
-        Until then nothing else is written, and no read ends.
+        Raises:
+            CommitUncertain: The sync failed.
         """
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -147,8 +130,8 @@ class SqliteDatabase:
 
         self._writer_thread.hold()
         self._synced.clear()
-        begin(self._writer.log, ended)
-        return told
+        sync.begin(self._writer.log, ended)
+        await told
 
     def _checkpoint_if_due(self) -> None:
         if self._writer.is_checkpoint_due and not self._writer_thread.is_closed:
@@ -206,10 +189,3 @@ class SqliteDatabase:
             sync.close()
         if self._lock is not None:
             self._lock.give_back()
-
-
-def _brought(sync: FileSync, log: int) -> OSError | None:
-    try:
-        return sync.bring(log)
-    except Exception as error:  # nobody can say whether it is on the disk
-        return OSError(f"{error!r}")

@@ -15,7 +15,7 @@ from service.books.errors import BooksError, BooksUnavailable
 from service.books.verification.findings import Finding
 from service.books.verification.online import verify_database
 from service.storage.database import Database, Script, Transaction
-from service.storage.errors import CommitUncertain, DatabaseUnavailable, WouldWait
+from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.steps import work_of
 from tests.audit.made import HOUR_US, Made, Process
 from tests.databases import Clock
@@ -65,13 +65,6 @@ class Troubled:
 
     async def run(self, script: Script[T]) -> T:
         return await self.transact(work_of(script))
-
-    @property
-    def is_prompt(self) -> bool:
-        return False
-
-    def run_at_once(self, script: Script[T]) -> T:
-        raise WouldWait(script)
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await self._database.read(work)

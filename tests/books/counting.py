@@ -49,15 +49,6 @@ class CountingDatabase:
         self.transactions.append([_brief(step.sql) for step in script.steps])
         return await self._database.run(script)
 
-    @property
-    def is_prompt(self) -> bool:
-        return self._database.is_prompt
-
-    def run_at_once(self, script: Script[T]) -> T:
-        ran = self._database.run_at_once(script)
-        self.transactions.append([_brief(step.sql) for step in script.steps])
-        return ran
-
     async def read(self, work: Work[T]) -> T:
         self.reads += 1
         return await self._database.read(work)

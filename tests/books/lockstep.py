@@ -124,9 +124,7 @@ class Lockstep:
         async def write() -> Written:
             if lost:
                 return await database.transact(work)
-            writer = BatchWriter(database)
-            writer.pen, writer.periods = pen, dict(periods)
-            return await writer.write(entries, now_us)  # a script, where all is foreseen
+            return await BatchWriter(database).write(entries, pen, periods, now_us)  # a script, where all is foreseen
 
         try:
             written = await _patiently(write)

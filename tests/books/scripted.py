@@ -16,16 +16,9 @@ import apsw
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.storage.database import Row, Script, Transaction, Value, Work
-from service.storage.errors import (
-    CommitUncertain,
-    DatabaseUnavailable,
-    LockTimeout,
-    StorageError,
-    ValueRefused,
-    WouldWait,
-)
+from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout, StorageError, ValueRefused
 from service.storage.migrate import migrate
-from service.storage.sqlite_transaction import SqliteTransaction, drive
+from service.storage.sqlite_transaction import SqliteTransaction
 from service.storage.steps import work_of
 from tests.simulation.simulated_time import SimulatedLoop
 
@@ -94,8 +87,7 @@ class _Transaction:
         if self._fault == "statement":
             raise DatabaseUnavailable("the disk")
         if not self._database.locked.isdisjoint(values):
-            if self._lock_timeout_s:
-                await asyncio.sleep(self._lock_timeout_s)
+            await asyncio.sleep(self._lock_timeout_s)
             raise LockTimeout("another replica has the row")
         if not self._database.refused.isdisjoint(values):
             raise ValueRefused("no column holds this")
@@ -112,7 +104,6 @@ class ScriptedDatabase:
         locked: Values, such as a team's name: a transaction that writes one meets a locked row.
         refused: Values that cannot be written.
         steps_us: By how much its clock has been set forwards.
-        is_prompt: Scripts can be run at once.
         gate: Closed, a transaction does not come to its COMMIT.
         commits: The call ids of the records that each transaction wrote, and how long it took, in seconds.
     """
@@ -125,7 +116,6 @@ class ScriptedDatabase:
     locked: set[Value] = field(default_factory=set)
     refused: set[Value] = field(default_factory=set)
     steps_us: int = 0
-    is_prompt: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     commits: list[list[str]] = field(default_factory=list)
 
@@ -147,11 +137,6 @@ class ScriptedDatabase:
 
     async def run(self, script: Script[T]) -> T:
         return await self.transact(work_of(script))
-
-    def run_at_once(self, script: Script[T]) -> T:
-        if not self.is_prompt or self._turn.locked() or not self.gate.is_set():
-            raise WouldWait(script)
-        return drive(self._transact(work_of(script), 0.0, commit_s=0.0))
 
     async def read(self, work: Work[T]) -> T:
         if self.is_down:
@@ -175,14 +160,14 @@ class ScriptedDatabase:
     def _now_us(self, *_: object) -> int:
         return START_US + self.steps_us + round(asyncio.get_running_loop().time() * 1e6)
 
-    async def _transact(self, work: Work[T], lock_timeout_s: float, commit_s: float = COMMIT_S) -> T:
+    async def _transact(self, work: Work[T], lock_timeout_s: float) -> T:
         async with self._turn:
             fault = self.faults.popleft() if self.faults else ""
             if self.is_down or fault == "begin":
                 raise DatabaseUnavailable("down")
             self.cursor.execute("BEGIN IMMEDIATE")
             try:
-                result = await self._run(work, "statement" if self.is_full else fault, lock_timeout_s, commit_s)
+                result = await self._run(work, "statement" if self.is_full else fault, lock_timeout_s)
             except BaseException:
                 self.cursor.execute("ROLLBACK")
                 raise
@@ -193,14 +178,13 @@ class ScriptedDatabase:
                 raise CommitUncertain("the answer did not come")
             return result
 
-    async def _run(self, work: Work[T], fault: Fault, lock_timeout_s: float, commit_s: float) -> T:
+    async def _run(self, work: Work[T], fault: Fault, lock_timeout_s: float) -> T:
         tx = _Transaction(self, fault, lock_timeout_s)
         result = await work(tx)
         if tx.failure is not None:
             raise tx.failure
         await self.gate.wait()
-        if commit_s:
-            await asyncio.sleep(commit_s)
+        await asyncio.sleep(COMMIT_S)
         if fault == "commit":
             raise CommitUncertain("the answer did not come")
         return result
@@ -226,14 +210,7 @@ class Scene:
         self.database = database
         self.told: list[bool] = []
         self.clock = DatabaseClock(START_US, self._monotonic_ns)
-        self.committer = Committer(
-            database,
-            self.clock,
-            self.told.append,
-            lambda: 1.0,
-            gather=lambda: asyncio.sleep(0),
-            now_s=asyncio.get_running_loop().time,
-        )
+        self.committer = Committer(database, self.clock, self.told.append, lambda: 1.0, gather=lambda: asyncio.sleep(0))
 
     @classmethod
     async def new(cls) -> "Scene":

@@ -206,7 +206,7 @@ async def test_a_stop_writes_what_is_queued_and_takes_nothing_more() -> None:
 
     assert await scene.committer.close(1.0) == 0
     assert all(future.done() and future.exception() is None for future in futures)
-    for entry in (note(), settlement(admission(), Admitted(scene.committer._writer.periods["search"], 0, 10), 5)):
+    for entry in (note(), settlement(admission(), Admitted(scene.committer._periods["search"], 0, 10), 5)):
         with pytest.raises(BooksUnavailable):
             await scene.committer.submit(entry)
 

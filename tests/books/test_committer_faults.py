@@ -6,11 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.books.books import Books
-from service.books.committer import BACKOFF_MAX_S
+from service.books.committer import BACKOFF_MAX_S, QUARANTINE_RETRY_S
 from service.books.entries import Admission, Admitted, Settled
 from service.books.errors import BooksUnavailable
 from service.books.period import Period
-from service.books.set_apart import QUARANTINE_RETRY_S
 from tests.books.making import admission, correction, note, notice, settlement
 from tests.books.oracle import Tables, require_sound
 from tests.books.scripted import START_US, Fault, Scene, in_simulated_time
@@ -117,7 +116,7 @@ async def test_a_database_that_takes_probes_alone_is_asked_ever_more_seldom() ->
 async def test_a_commit_of_which_nobody_knows_costs_nothing_and_loses_nothing(fault: Fault) -> None:
     scene = await Scene.new()
     begun = await admitted_in(scene, 2)
-    before = scene.committer._writer.pen.writer_id
+    before = scene.committer._pen.writer_id
     scene.database.faults.append(fault)
     ends = [scene.committer.submit(settlement(*each, 3)) for each in begun]
     uncertain = admission(hold_nanos=50)
@@ -130,7 +129,7 @@ async def test_a_commit_of_which_nobody_knows_costs_nothing_and_loses_nothing(fa
     assert [type(result) for result in results[2:]] == [BooksUnavailable] * 2
     assert (await states(scene))[uncertain.call_id] == "void"
     assert sum(row["committed_nanos"] for row in tables["budget_period"]) == 6
-    assert scene.committer._writer.pen.writer_id != before
+    assert scene.committer._pen.writer_id != before
 
 
 @pytest.mark.parametrize("first", UNCERTAIN)
@@ -219,7 +218,7 @@ async def test_a_body_that_cannot_be_made_is_refused_alone() -> None:
 async def test_a_hold_that_is_gone_is_told_whoever_waits(*, waits: bool) -> None:
     scene = await Scene.new()
     await scene.committer.submit(admission())  # so that there is a day
-    period = scene.committer._writer.periods["search"]
+    period = scene.committer._periods["search"]
     entry = settlement(admission(), Admitted(period, START_US, 10), 3)
     with capture_logs() as logs:
         done = scene.committer.submit(entry)

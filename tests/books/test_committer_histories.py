@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from service.books.books import Books
+from service.books.committer import QUARANTINE_RETRY_S
 from service.books.entries import Admission, Admitted, Settlement
 from service.books.errors import BooksError
-from service.books.set_apart import QUARANTINE_RETRY_S
 from tests.books.making import admission, note, settlement
 from tests.books.oracle import require_sound
 from tests.books.scripted import LOCK_TIMEOUT_S, Scene, in_simulated_time
@@ -25,9 +25,7 @@ MISHAPS = st.one_of(
     st.sampled_from((("down", True), ("down", False), ("full", True), ("full", False), ("free",), ("nothing",))),
     st.tuples(st.just("locked"), TEAMS),
     st.tuples(st.just("refused"), st.integers(0, 10)),
-    st.tuples(st.just("prompt"), st.booleans()),
 )
-# A rest is a millisecond.
 PASSES_S = st.sampled_from((0.0, 0.0005, 0.001, 0.002, 0.01, 0.3, 6.0))
 EVENTS = st.lists(st.tuples(CALLS, MISHAPS, PASSES_S), min_size=1, max_size=12)
 
@@ -62,8 +60,6 @@ class History:
                 database.is_down = is_down
             case ("full", is_full):
                 database.is_full = is_full
-            case ("prompt", is_prompt):
-                database.is_prompt = is_prompt
             case ("locked", team):
                 database.locked.add(team)
             case ("free",):

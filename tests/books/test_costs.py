@@ -11,7 +11,6 @@ from service.books.books import Books
 from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.entries import Admission, Admitted
-from service.books.gathering import Rest
 from service.storage.database import Database
 from service.storage.postgres import PostgresDatabase
 from tests.books.counting import CountingDatabase, RoundTrips
@@ -86,9 +85,8 @@ async def test_a_call_alone_costs_two_transactions_of_four_and_six_statements(
 
 
 async def test_calls_that_come_together_cost_no_more_statements_than_one(
-    books: Books, counting: CountingDatabase, monkeypatch: pytest.MonkeyPatch
+    books: Books, counting: CountingDatabase
 ) -> None:
-    monkeypatch.setattr(Rest, "is_over", False)  # or the first of them would not wait for the others
     entries = [asked() for _ in range(TOGETHER)]
     admitted = await asyncio.gather(*map(books.admit, entries))
     ends = [settlement(entry, each, 3) for entry, each in zip(entries, admitted, strict=True)]

@@ -10,7 +10,7 @@ from service.books.committer import Committer
 from service.books.entries import Settled
 from service.books.errors import BooksUnavailable
 from service.storage.database import Database, Script, T, Work
-from service.storage.errors import DatabaseUnavailable, WouldWait
+from service.storage.errors import DatabaseUnavailable
 from service.storage.steps import work_of
 from tests.books.making import admission, note, settlement
 
@@ -32,13 +32,6 @@ class Hanging:
 
     async def run(self, script: Script[T]) -> T:
         return await self.transact(work_of(script))
-
-    @property
-    def is_prompt(self) -> bool:
-        return False
-
-    def run_at_once(self, script: Script[T]) -> T:
-        raise WouldWait(script)
 
 
 async def test_what_waits_behind_a_commit_that_fails_is_refused_with_it_and_what_has_ended_is_kept(

@@ -103,8 +103,6 @@ def stop_commit(
 
         return gated_transact
 
-    # What is done at once nobody can leave in the middle of.
-    monkeypatch.setattr(type(kept.database), "is_prompt", False)
     monkeypatch.setattr(Committer, "_write", gated_write)
     monkeypatch.setattr(kept.database, "transact", gated(kept.database.transact))
     monkeypatch.setattr(kept.database, "run", gated(kept.database.run))

@@ -201,7 +201,7 @@ def _no_intent() -> Iterator[None]:
 def _no_retry() -> Iterator[None]:
     def failed(self: committer.Committer, entries_failed: Sequence[Entry]) -> None:
         for entry in entries_failed:
-            entry.refuse("the database does not answer")
+            self._refuse(entry, "the database does not answer")
 
     with patch.object(committer.Committer, "_failed", failed):
         yield

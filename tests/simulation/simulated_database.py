@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, TypeVar
 import apsw
 
 from service.storage.database import Row, Script, Value, Work
-from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout, StorageError, WouldWait
+from service.storage.errors import CommitUncertain, DatabaseUnavailable, LockTimeout, StorageError
 from service.storage.migrate import migrations
 from service.storage.sqlite_transaction import SqliteTransaction, drive
 from service.storage.steps import work_of
@@ -238,13 +238,6 @@ class SimulatedDatabase:
 
     async def run(self, script: Script[T]) -> T:
         return await self.transact(work_of(script))
-
-    @property
-    def is_prompt(self) -> bool:
-        return False
-
-    def run_at_once(self, script: Script[T]) -> T:
-        raise WouldWait(script)
 
     async def read(self, work: Work[T]) -> T:
         await self._hop(MESSAGE_S)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 import shutil
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from service.storage.database import Script, Step
-from service.storage.errors import CommitUncertain, DatabaseUnavailable, WouldWait
+from service.storage.errors import CommitUncertain, DatabaseUnavailable
 from service.storage.sqlite import SqliteDatabase
 from service.storage.steps import work_of
 from tests.storage.broken_disk import KINDS, BrokenDisk, Fault, Kind
@@ -102,7 +101,7 @@ class Endurance:
         hits = self._fault.hits
         as_script = number % (7 if self._sync else 2)
         try:
-            await (self._run(script) if as_script else self._database.transact(work_of(script)))
+            await (self._database.run(script) if as_script else self._database.transact(work_of(script)))
         except CommitUncertain:
             self.told.uncertain += self._pair
         except DatabaseUnavailable:
@@ -116,29 +115,9 @@ class Endurance:
         await self._look()
         self._fail_power()
 
-    async def _run(self, script: Script[list[int]]) -> None:
-        if self._sync is None or not self._sync.is_prompt:
-            await self._database.run(script)
-            return
-        reader = self._database._reader_thread
-        reader.hold()  # until there is something to be seen that is not on the disk
-        self._looks.append(asyncio.create_task(self._look()))
-        await asyncio.sleep(0)
-        try:
-            self._database.run_at_once(script)
-        except WouldWait:
-            await self._database.run(script)
-        finally:
-            reader.release()
-
     async def _look(self) -> None:
         with contextlib.suppress(DatabaseUnavailable):
             self.told.shown.update(await ids(self._database))
-
-    def _let_the_reader_read(self) -> None:
-        self._database._reader_thread.release()
-        while not self._database._reader_thread.is_idle:
-            time.sleep(0)  # the loop stands still
 
     async def _end_looks(self) -> None:
         await asyncio.gather(*self._looks)
@@ -147,15 +126,12 @@ class Endurance:
             raise self._sync.found
 
     async def _before_the_sync(self) -> None:
-        if self._sync is not None and self._sync.is_prompt:
-            self._let_the_reader_read()
-        else:
-            self._looks.append(asyncio.create_task(self._look()))
-            await asyncio.sleep(0)  # it has asked
-            while not self._database._reader_thread.is_idle:
-                await asyncio.sleep(0)
-            for _ in range(5):  # it would have been told
-                await asyncio.sleep(0)
+        self._looks.append(asyncio.create_task(self._look()))
+        await asyncio.sleep(0)  # it has asked
+        while not self._database._reader_thread.is_idle:
+            await asyncio.sleep(0)
+        for _ in range(5):  # it would have been told
+            await asyncio.sleep(0)
         self.told.uncertain += self._pair
         self._fail_power()
         del self.told.uncertain[-2:]

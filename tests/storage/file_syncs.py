@@ -8,7 +8,6 @@ from pathlib import Path
 import apsw
 
 from service.storage.kernel_sync import Ended
-from service.storage.sqlite_transaction import drive
 from tests.storage.broken_disk import BrokenDisk
 
 
@@ -28,8 +27,6 @@ class DiskSync:
         found: What that has found wrong.
     """
 
-    is_prompt = False
-
     def __init__(self, disk: BrokenDisk, log: Path, before: Callable[[], Awaitable[None]] = at_once) -> None:
         self._disk = disk
         self._log = log
@@ -42,12 +39,6 @@ class DiskSync:
         self.begun += 1
         self._under_way = asyncio.create_task(self._end(ended))
 
-    def bring(self, descriptor: int) -> OSError | None:
-        ends: list[OSError | None] = []
-        self.begin(descriptor, ends.append)
-        (end,) = ends
-        return end
-
     def close(self) -> None:
         """Nothing is open."""
 
@@ -56,9 +47,6 @@ class DiskSync:
             await self._before()
         except AssertionError as wrong:
             self.found = wrong
-        self._sync(ended)
-
-    def _sync(self, ended: Ended) -> None:
         file = apsw.VFSFile(self._disk.name, str(self._log), [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
         try:
             file.xSync(apsw.SQLITE_SYNC_NORMAL)
@@ -68,16 +56,6 @@ class DiskSync:
             ended(None)
         finally:
             file.xClose()
-
-
-class PromptSync(DiskSync):
-    """Syncs it before it returns, as the loop does while the disk is quick; *before* must not have to wait."""
-
-    is_prompt = True
-
-    def begin(self, descriptor: int, ended: Ended) -> None:  # noqa: ARG002 - see above
-        self.begun += 1
-        drive(self._end(ended))
 
 
 class NoSync(DiskSync):
@@ -99,8 +77,6 @@ class EarlySync(DiskSync):
 class HeldSync:
     """Takes as long as the test wants."""
 
-    is_prompt = False
-
     def __init__(self) -> None:
         self.begun = 0
         self.closed = False
@@ -115,9 +91,6 @@ class HeldSync:
         assert self._ended is None, "two at once"
         self.begun += 1
         self._ended = ended
-
-    def bring(self, descriptor: int) -> OSError | None:
-        raise AssertionError(descriptor)
 
     def close(self) -> None:
         assert self._ended is None

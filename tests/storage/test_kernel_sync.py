@@ -225,6 +225,27 @@ async def test_a_thread_that_waits_in_vain_makes_the_commit_uncertain(
         await on_fake.run(insert(2))
 
 
+async def test_a_log_that_cannot_even_be_closed_is_opened_anew(
+    on_fake: SqliteDatabase, aio: FakeAio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, log = os.close, on_fake._writer.log
+
+    def closed_with_an_error(descriptor: int) -> None:
+        close(descriptor)
+        if descriptor == log:
+            raise OSError(errno.EIO, "broken")
+
+    aio.results.append(2**64 - errno.EIO)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", closed_with_an_error)
+        async with asyncio.timeout(10):
+            with pytest.raises(CommitUncertain):
+                await on_fake.run(insert(2))
+
+    await on_fake.run(insert(3))
+    assert await ids(on_fake) == [1, 2, 3]
+
+
 async def test_who_leaves_while_the_kernel_is_tried_leaves_nothing_behind(aio: FakeAio, tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         trying = asyncio.create_task(kernel_sync(file.fileno()))

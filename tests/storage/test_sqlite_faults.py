@@ -17,7 +17,7 @@ from service.storage.sqlite import SqliteDatabase
 from tests.memory import memory_folder
 from tests.storage.broken_disk import KINDS, BrokenDisk, Fault
 from tests.storage.endurance import INSERT_BYTES, TRANSACTIONS, Endurance, never, sweep, there
-from tests.storage.file_syncs import DiskSync, NoSync, PromptSync
+from tests.storage.file_syncs import DiskSync, NoSync
 from tests.storage.statements import CREATE_THING, ids, run
 
 OPERATIONS_MIN = {"write": 60, "torn": 60, "full": 60, "sync": 14, "read": 2}
@@ -29,7 +29,7 @@ def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_session, "CHECKPOINT_PAGES", 15)
 
 
-who_syncs = pytest.mark.parametrize("beside", [None, DiskSync, PromptSync], ids=["COMMIT", "beside", "prompt"])
+who_syncs = pytest.mark.parametrize("beside", [None, DiskSync], ids=["COMMIT", "beside"])
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_a_disk_that_breaks_while_the_file_is_opened_is_unavailable_and_he
             await database.close()
 
 
-@pytest.mark.parametrize(("beside", "at_risk"), [(None, False), (DiskSync, False), (PromptSync, False), (NoSync, True)])
+@pytest.mark.parametrize(("beside", "at_risk"), [(None, False), (DiskSync, False), (NoSync, True)])
 async def test_what_is_acknowledged_is_synced(tmp_path: Path, beside: type[DiskSync] | None, at_risk: bool) -> None:  # noqa: FBT001
     disk = BrokenDisk()
     sync = None if beside is None else beside(disk, tmp_path / "books.db-wal")

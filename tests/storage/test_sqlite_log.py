@@ -18,17 +18,11 @@ class Instant:
     """A sync that is over at once."""
 
     begun = 0
-    is_prompt = True
 
     def begin(self, descriptor: int, ended: Ended) -> None:
         assert descriptor >= 0
         self.begun += 1
         ended(None)
-
-    def bring(self, descriptor: int) -> OSError | None:
-        ends: list[OSError | None] = []
-        self.begin(descriptor, ends.append)
-        return ends[0]
 
     def close(self) -> None:
         """Nothing is open."""

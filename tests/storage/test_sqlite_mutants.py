@@ -11,7 +11,7 @@ from service.storage.sqlite import SqliteDatabase
 from service.storage.sqlite_session import Session
 from tests.storage.broken_disk import Fault
 from tests.storage.endurance import sweep
-from tests.storage.file_syncs import DiskSync, EarlySync, NoSync, PromptSync
+from tests.storage.file_syncs import DiskSync, EarlySync, NoSync
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +23,8 @@ def faults() -> list[Fault]:
     return [Fault("sync", at, forgets=forgets) for forgets in (False, True) for at in range(14)]
 
 
-who_syncs = pytest.mark.parametrize("sync", [DiskSync, PromptSync], ids=["beside", "prompt"])
-
-
-@who_syncs
-async def test_as_it_is_these_faults_find_nothing(tmp_path: Path, sync: type[DiskSync]) -> None:
-    sums = await sweep(tmp_path, faults(), sync)
+async def test_as_it_is_these_faults_find_nothing(tmp_path: Path) -> None:
+    sums = await sweep(tmp_path, faults(), DiskSync)
 
     assert sums["faults that struck"] == len(faults())
 
@@ -70,7 +66,6 @@ def going_on_with_the_old_index(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sqlite_connection, "_forget_index", lambda _: None)
 
 
-@who_syncs
 @pytest.mark.parametrize(
     ("mutate", "found"),
     [
@@ -82,13 +77,9 @@ def going_on_with_the_old_index(patch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_writer_that_does_not_doubt_what_a_failed_sync_left_is_found(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    mutate: Callable[[pytest.MonkeyPatch], None],
-    found: str,
-    sync: type[DiskSync],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutate: Callable[[pytest.MonkeyPatch], None], found: str
 ) -> None:
     mutate(monkeypatch)
 
     with pytest.raises(AssertionError, match=found):
-        await sweep(tmp_path, faults(), sync)
+        await sweep(tmp_path, faults(), DiskSync)

@@ -12,7 +12,6 @@ from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.errors import BooksUnavailable
 from service.storage.database import Script, T, Transaction, Work
-from service.storage.errors import WouldWait
 
 
 class Hangs:
@@ -27,13 +26,6 @@ class Hangs:
 
     async def run(self, script: Script[T]) -> T:
         raise NotImplementedError
-
-    @property
-    def is_prompt(self) -> bool:
-        return False
-
-    def run_at_once(self, script: Script[T]) -> T:
-        raise WouldWait(script)
 
     async def read(self, work: Work[T]) -> T:
         try:

@@ -9,7 +9,7 @@ from service.books.clock import DatabaseClock
 from service.books.committer import Committer
 from service.books.entries import Settled
 from service.storage.database import Database, Script, T, Work
-from service.storage.errors import DatabaseUnavailable, WouldWait
+from service.storage.errors import DatabaseUnavailable
 from service.storage.steps import work_of
 from tests.books.making import admission, settlement
 
@@ -34,13 +34,6 @@ class FailsOnce:
 
     async def run(self, script: Script[T]) -> T:
         return await self.transact(work_of(script))
-
-    @property
-    def is_prompt(self) -> bool:
-        return False
-
-    def run_at_once(self, script: Script[T]) -> T:
-        raise WouldWait(script)
 
     async def read(self, work: Work[T]) -> T:
         return await self._database.read(work)
