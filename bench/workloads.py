@@ -19,6 +19,7 @@ from cohort.v1.usage_pb2 import Money, Receipt
 
 CHAT_MODEL, EMBED_MODEL, RERANK_MODEL = "command-a-03-2025", "embed-v4.0", "rerank-v3.5"
 CHAT_ON_POSTGRES = "Chat on PostgreSQL"
+CHAT_ON_BARE_FILE = "Chat on a bare file"
 STREAM_EVENTS = 200
 DIMENSION = 1536
 

@@ -75,12 +75,16 @@ def test_another_answer_than_the_upstream_s_is_found(stand: Stand) -> None:
         stand.bench.warm_up(other, stand.cohort)
 
 
-def test_the_stopwatch_tells_what_every_call_waited_on_either_database(stand: Stand, tmp_path: Path) -> None:
+def test_the_stopwatch_tells_what_every_call_waited_on_either_database_and_a_bare_file(
+    stand: Stand, tmp_path: Path
+) -> None:
+    bare = ["--bare", str(tmp_path / "file")]
     with postgres_databases("books") as (url,):
-        for name, database in (("sqlite", None), ("postgres", url)):
+        for name, database, books in (("sqlite", None, []), ("postgres", url, []), ("bare", None, bare)):
             setting = setting_in(tmp_path / name, stand.bench.upstream, database)
             bench = dataclasses.replace(stand.bench, setting=setting)
-            with python_server(name, ["-m", "bench.stopwatch", str(setting.config)], tmp_path) as watched:
+            arguments = ["-m", "bench.stopwatch", str(setting.config), *books]
+            with python_server(name, arguments, tmp_path) as watched:
                 waits = waits_of(bench, all_workloads()["Chat"], watched, 50, 1)
 
             assert 20 < waits.calls < 100

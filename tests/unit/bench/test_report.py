@@ -10,7 +10,7 @@ from bench.loop import LoopBlock
 from bench.report import Results, json_of, text_of
 from bench.spread import Spread
 from bench.waits import BUSY_CALLS_PER_S, CALM_CALLS_PER_S, Waits
-from bench.workloads import CHAT_ON_POSTGRES
+from bench.workloads import CHAT_ON_BARE_FILE, CHAT_ON_POSTGRES
 
 MACHINE = {"cores": 2, "processor": "Some CPU", "load_average": 0.25, "versions": {"python": "3.11.7"}}
 
@@ -65,6 +65,7 @@ def results(
             waits("Chat", CALM_CALLS_PER_S, 5.5, 7.5),
             waits("Chat", BUSY_CALLS_PER_S, 0.5, 1.5),
             waits(CHAT_ON_POSTGRES, BUSY_CALLS_PER_S, p50_ms, p99_ms, sync_after_ms),
+            waits(CHAT_ON_BARE_FILE, BUSY_CALLS_PER_S, 6.5, 8.5),
         ],
         [CheckCost("access key", check_us)],
         [LimitCost("Chat", limits_us)],

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.bare_books import bare_books
 from bench.disk import sync_times
 from bench.spread import Spread
 from bench.stopwatch import Stopwatch
 from service.books.books import Books
+from service.books.clock import DatabaseClock
+from service.books.committer import Committer
+from service.storage.migrate import migrate
+from service.storage.sqlite import SqliteDatabase
 from tests.books.making import admission, note, settlement
 from tests.books.scripted import COMMIT_S, Scene, in_simulated_time
 
@@ -50,3 +55,23 @@ async def test_a_call_s_wait_is_that_for_both_records_and_not_for_cohere() -> No
     assert told["waits_s"] == [pytest.approx(2 * COMMIT_S)] * 3
     assert (told["commits"], told["entries"]) == (3, 7)
     assert stopwatch.told() == {"event": "waits", "waits_s": [], "commits": 0, "entries": 0}
+
+
+async def test_bare_books_write_what_calls_are_admitted_and_settled_by_and_leave_the_rest(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "books.db")
+    await database.open()
+    await migrate(database)
+    books = Books(database, Committer(database, DatabaseClock(await database.now_us()), lambda _: None))
+    entry = admission()
+
+    async with bare_books(tmp_path / "file"):
+        admitted = await books.admit(entry)
+        settled = settlement(entry, admitted, 3)
+        await books.settle(settled)
+        await books.record(note(reason="TEAM_FROZEN"))
+
+    written = entry.intent(admitted.period) + settled.outcome.body
+    assert (tmp_path / "file").read_bytes().startswith(written + b"\0")
+    kinds = await database.read(lambda tx: tx.fetch("SELECT kind FROM audit WHERE kind <> 'notice'"))
+    assert kinds == [("answer",)]
+    await database.close()
