@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 
 import structlog
 
-from service.books.errors import BooksError, RotationUnderWay
+from service.books.errors import BooksError, BooksUnavailable, RotationUnderWay
 from service.rotation import deciding, machine
 from service.rotation.carrying import Carrier
 from service.rotation.history import State
@@ -18,6 +18,7 @@ from service.watch import Stamp, stamp_of
 INTERVAL_S = 1.0
 START_WAIT_S = 10.0
 """How long a start waits for the sources; what comes later is taken when it comes."""
+WRITE_AGAIN_S = 0.25
 LOOK_AGAIN_MIN_S = 1.0
 LEARN_AGAIN_S = 60.0
 
@@ -54,12 +55,16 @@ class Follower:
         """Takes the rows, and each team's key as its source has it; at most `START_WAIT_S` of waiting for sources.
 
         Raises:
-            BooksUnavailable: The database does not answer.
+            BooksUnavailable: The database does not answer, or not with a version that a team has none without.
         """
         await self._replica.refresh()
-        looks = [self._begin(self._first_look(keys)) for keys in self._replica.teams]
+        unwritten: dict[str, BooksUnavailable] = {}
+        looks = [self._begin(self._first_look(keys, unwritten)) for keys in self._replica.teams]
         if looks:
             await asyncio.wait(looks, timeout=START_WAIT_S)
+        for unavailable in unwritten.values():
+            await self.close()
+            raise unavailable
 
     async def follow(self) -> None:
         """Looks again and again, until cancelled."""
@@ -124,11 +129,27 @@ class Follower:
         self._pause_s[keys.team] = pause_s * 2
         return pause_s
 
-    async def _first_look(self, keys: TeamKeys) -> None:
-        await self._rotations.look(keys)
-        if keys.version_in_use is None:
-            # Its source holds what a replica that is dead now was rotating to.
-            await self._rotations.over(keys)
+    async def _first_look(self, keys: TeamKeys, unwritten: dict[str, BooksUnavailable]) -> None:
+        """Looks until the database takes what follows of it, if the team has no key before.
+
+        Args:
+            keys: The team's.
+            unwritten: By team, why its version is not written yet.
+        """
+        while True:
+            try:
+                await self._rotations.look(keys)
+                if keys.version_in_use is None:
+                    # Its source holds what a replica that is dead now was rotating to.
+                    await self._rotations.over(keys)
+            except BooksUnavailable as error:
+                if keys.version_in_use is not None:
+                    raise
+                unwritten[keys.team] = error
+            else:
+                unwritten.pop(keys.team, None)
+                return
+            await asyncio.sleep(WRITE_AGAIN_S)
 
     async def _look(self, keys: TeamKeys) -> None:
         try:
