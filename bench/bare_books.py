@@ -32,50 +32,56 @@ async def bare_books(file: Path) -> AsyncIterator[None]:
     Args:
         file: Where to. It is made.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    os.write(descriptor, bytes(_FILE_BYTES))
-    os.fsync(descriptor)
-    bring = await _bringing(descriptor)
     real = BatchWriter.write
+    async with _bringing(file) as bring:
 
-    async def write(
-        writer: BatchWriter,
-        entries: Sequence[Entry],
-        pen: Pen,
-        periods: Mapping[str, Period],
-        now_us: int,
-        lock_timeout_s: float | None = None,
-    ) -> Written:
-        taken = [_taken(entry, now_us) for entry in entries if isinstance(entry, Admission | Settlement)]
-        if len(taken) < len(entries):
-            return await real(writer, entries, pen, periods, now_us, lock_timeout_s)
-        await bring(b"".join(body for body, _ in taken))
-        results = [(entry, result) for entry, (_, result) in zip(entries, taken, strict=True)]
-        return Written(results, pen, dict(periods))
+        async def write(
+            writer: BatchWriter,
+            entries: Sequence[Entry],
+            pen: Pen,
+            periods: Mapping[str, Period],
+            now_us: int,
+            *limit: float | None,
+        ) -> Written:
+            taken = [_taken(entry, now_us) for entry in entries if isinstance(entry, Admission | Settlement)]
+            if len(taken) < len(entries):
+                return await real(writer, entries, pen, periods, now_us, *limit)
+            await bring(b"".join(body for body, _ in taken))
+            results = [(entry, result) for entry, (_, result) in zip(entries, taken, strict=True)]
+            return Written(results, pen, dict(periods))
 
-    with patch.object(BatchWriter, "write", write):
-        yield
+        with patch.object(BatchWriter, "write", write):
+            yield
 
 
-async def _bringing(descriptor: int) -> Bring:
+@contextlib.asynccontextmanager
+async def _bringing(file: Path) -> AsyncIterator[Bring]:
     """What writes bytes and is done once they are on the disk: by the way that Cohort itself takes on this system."""
-    kernel = await kernel_sync(descriptor)
     loop = asyncio.get_running_loop()
     place = 0
+    with file.open("wb", buffering=0) as opened:
+        descriptor = opened.fileno()
+        opened.write(bytes(_FILE_BYTES))
+        os.fsync(descriptor)
+        kernel = await kernel_sync(descriptor)
 
-    async def bring(batch: bytes) -> None:
-        nonlocal place
-        place = (place + os.pwrite(descriptor, batch, place)) % (_FILE_BYTES - _BATCH_BYTES_MAX)
-        if kernel is None:
-            await loop.run_in_executor(None, os.fdatasync, descriptor)
-            return
-        ended: asyncio.Future[OSError | None] = loop.create_future()
-        kernel.begin(descriptor, ended.set_result)
-        error = await ended
-        if error is not None:
-            raise error
+        async def bring(batch: bytes) -> None:
+            nonlocal place
+            place = (place + os.pwrite(descriptor, batch, place)) % (_FILE_BYTES - _BATCH_BYTES_MAX)
+            if kernel is None:
+                await loop.run_in_executor(None, os.fdatasync, descriptor)
+                return
+            ended: asyncio.Future[OSError | None] = loop.create_future()
+            kernel.begin(descriptor, ended.set_result)
+            error = await ended
+            if error is not None:
+                raise error
 
-    return bring
+        try:
+            yield bring
+        finally:
+            if kernel is not None:
+                kernel.close()
 
 
 def _taken(entry: Admission | Settlement, now_us: int) -> tuple[bytes, Admitted | Settled]:

@@ -11,8 +11,9 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import orjson
@@ -24,8 +25,6 @@ from service.books.batch import Written
 from service.books.batch_writer import BatchWriter
 from service.books.books import Books
 from service.books.entries import Admission, Admitted, Entry, Settled, Settlement
-from service.books.period import Period
-from service.books.trail import Pen
 
 EVENT = "waits"
 
@@ -60,17 +59,10 @@ class Stopwatch:
             self._waits_s.append(self._admitted_s.pop(settlement.call_id) + self._now_s() - started_s)
             return settled
 
-        async def counted_write(
-            writer: BatchWriter,
-            entries: Sequence[Entry],
-            pen: Pen,
-            periods: Mapping[str, Period],
-            now_us: int,
-            lock_timeout_s: float | None = None,
-        ) -> Written:
+        async def counted_write(writer: BatchWriter, entries: Sequence[Entry], *rest: Any) -> Written:
             self._commits += 1
             self._entries += len(entries)
-            return await write(writer, entries, pen, periods, now_us, lock_timeout_s)
+            return await write(writer, entries, *rest)
 
         with (
             patch.object(Books, "admit", timed_admit),

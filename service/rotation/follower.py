@@ -17,7 +17,8 @@ from service.watch import Stamp, stamp_of
 
 INTERVAL_S = 1.0
 START_WAIT_S = 10.0
-"""How long a start waits for the sources; what comes later is taken when it comes."""
+"""How long a start waits for the sources, and for the database to take what they hold; what a source has later is taken
+when it comes."""
 WRITE_AGAIN_S = 0.25
 LOOK_AGAIN_MIN_S = 1.0
 LEARN_AGAIN_S = 60.0
