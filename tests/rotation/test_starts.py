@@ -11,7 +11,7 @@ from service.books.entries import Work
 from service.books.errors import BooksUnavailable
 from service.rotation import follower
 from service.storage.database import Database
-from tests.rotation.scene import OLD, Member, MemorySource, member
+from tests.rotation.scene import NEW, OLD, Member, MemorySource, member
 
 
 @pytest.fixture
@@ -57,14 +57,16 @@ async def test_a_start_fails_if_the_database_does_not_take_the_first_version_and
     assert asyncio.all_tasks() == before
 
 
-async def test_a_start_needs_nothing_written_for_a_version_that_is_known(
+@pytest.mark.parametrize(("value", "previous"), [(OLD, None), (NEW, OLD)], ids=["known", "known before"])
+async def test_a_start_with_a_version_that_is_known_does_not_wait_for_the_database(
     one: Member,
     database: Database,
     sandbox: tuple[Sandbox, URL],
-    source: MemorySource,
     monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    previous: str | None,
 ) -> None:
-    async with member(database, sandbox[1], source, started=False) as second:
+    async with member(database, sandbox[1], MemorySource(value, previous), started=False) as second:
         monkeypatch.setattr(second.books, "change", refused)
 
         await second.follower.start()
