@@ -59,6 +59,8 @@ class KeyCache:
         self._asked_for_a_key_at_s: float | None = None
         self._fetching = Flights[bool]()
         self._unknown: OrderedDict[tuple[str, str | None], float] = OrderedDict()
+        self._wanted: set[tuple[str, str | None]] = set()
+        """What the fetch under way was asked for."""
 
     async def key(self, algorithm: str, kid: str | None) -> PublicKey:
         """The key that a token names.
@@ -80,6 +82,7 @@ class KeyCache:
         if wait_s > 0:
             # Refused for good, a token of a key that was rotated in since then would not be presented again.
             raise CredentialUndecided(f"unknown key, and {self._name} was asked for one a moment ago", wait_s)
+        self._wanted.add((algorithm, kid))
         if not await self.refresh(TIMEOUT_S):
             raise CredentialUndecided(f"the keys of {self._name} cannot be fetched")
         key = self._known(algorithm, kid)
@@ -137,5 +140,10 @@ class KeyCache:
         except Exception as error:  # a bug must not end the background fetches
             _log.error("keys of an issuer not fetched", issuer=self._name, exc_info=error)
             return False
+        finally:
+            wanted, self._wanted = self._wanted, set()
         self._fetched_at_s = self._clock()
+        for algorithm, kid in wanted:  # now: another call may come before those that wait go on
+            if self._known(algorithm, kid) is None:
+                self._remember_unknown(algorithm, kid)
         return True

@@ -89,6 +89,29 @@ async def test_a_thousand_unknown_keys_at_a_cold_start_are_one_fetch(keys: KeyCa
     assert issuer.asked[JWKS] == 1
 
 
+async def test_a_call_between_the_end_of_a_fetch_and_those_that_wait_for_it_knows_what_they_will(
+    keys: KeyCache, issuer: FakeIssuer
+) -> None:
+    issuer.open.clear()
+    waiting = asyncio.create_task(refused(keys, "bogus"))
+    while not issuer.asked[JWKS]:
+        await asyncio.sleep(0.001)
+    raised: list[type[Exception]] = []
+
+    def comes_between(_: object) -> None:
+        try:
+            keys.key("RS256", "bogus").send(None)
+        except (CredentialRefused, CredentialUndecided) as error:
+            raised.append(type(error))
+
+    (fetch,) = keys._fetching._tasks.values()
+    fetch.add_done_callback(comes_between)  # behind the one that ends the flight
+    issuer.open.set()
+
+    assert await waiting
+    assert raised == [CredentialRefused]
+
+
 async def test_unknown_keys_ask_once_in_thirty_seconds_at_most(
     keys: KeyCache, issuer: FakeIssuer, clock: Clock
 ) -> None:
